@@ -1,0 +1,1 @@
+//! Kubernetes clusters: discover, apply, watch and prune, one cluster at a time.

@@ -1,0 +1,1 @@
+//! Fetch, verify, compile and call driver components.

@@ -1,0 +1,1 @@
+//! For authors of drivers: a trait, a macro and a conformance kit.

@@ -1,0 +1,1 @@
+//! The Ropeway server: GraphQL, durable operations and the store.

@@ -1,0 +1,2 @@
+//! The Ropeway command.
+fn main() {}
