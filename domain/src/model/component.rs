@@ -1,0 +1,104 @@
+//! One workload of an application.
+
+use super::{ConfigFile, Port, Probe, Resources, Scale, Slug, Variable, Volume};
+use crate::{digest::Digest, key::ComponentKey, text::Text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One workload of an application. `V` is how its values are held: [`super::Value`] where it runs,
+/// [`crate::PublishedValue`] in a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, bound(deserialize = "V: Deserialize<'de>"))]
+pub struct Component<V> {
+    /// Its identity. In a version, and in what is compared with one, the template's key of it.
+    pub key: ComponentKey,
+    /// What people call it.
+    pub name: String,
+    /// The part of its cluster name that is its own.
+    pub slug: Slug,
+    /// Which kind of workload it is.
+    pub kind: WorkloadKind,
+    /// What it runs.
+    pub image: Image,
+    /// Instead of the image's entry point; empty: the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<Text>,
+    /// Instead of the image's arguments; empty: the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<Text>,
+    /// Its own environment, names unique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<Variable<V>>,
+    /// What it offers to the environment of those that depend on it, names unique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connection_info: Vec<Variable<V>>,
+    /// What it listens on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Port>,
+    /// What it mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// What it finds as files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_files: Vec<ConfigFile<V>>,
+    /// Its health checks, at most one of each kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+    /// What a replica asks for.
+    #[serde(default)]
+    pub resources: Resources,
+    /// How many replicas, within which rule.
+    pub scale: Scale,
+    /// The components that must be healthy before it starts, and whose connection info it gets.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dependencies: BTreeSet<ComponentKey>,
+    /// Other attributes of its pods, by the names of a Kubernetes PodSpec (`nodeSelector`, `tolerations`,
+    /// `securityContext` and so on), and `labels` and `annotations` of the workload.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where a component's image is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Image {
+    /// In the enterprise's library, whatever its address is. All that a version has are such.
+    #[serde(rename_all = "camelCase")]
+    Library {
+        /// The repository within the library's registry.
+        repository: String,
+        /// Which image of it.
+        digest: Digest,
+    },
+    /// As a person wrote it, with the digest that it had when it was deployed last.
+    #[serde(rename_all = "camelCase")]
+    Reference {
+        /// An OCI reference, such as `docker.io/library/nginx:1.29`.
+        reference: String,
+        /// Known once it was resolved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolved: Option<Digest>,
+    },
+}
+
+/// Kinds of workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// Replicas that are alike.
+    Deployment,
+    /// Replicas with a name and disks of their own.
+    StatefulSet,
+    /// Runs to its end, once.
+    Job,
+}
+
+impl Image {
+    /// The digest, where it is known.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Library { digest, .. } => Some(digest),
+            Self::Reference { resolved, .. } => resolved.as_ref(),
+        }
+    }
+}
