@@ -1,1 +1,19 @@
 //! The Ropeway server: GraphQL, durable operations and the store.
+//!
+//! Invariants of this crate:
+//! - `graphql` decodes, calls one function of `service`, and wraps what it returns.
+//! - A function of `service` observes first (read-only, outside any transaction), decides in `ropeway_domain`, and
+//!   commits in one transaction that checks that what it observed still holds.
+//! - Only `operation::perform` changes anything outside the database; only `operation::journal` changes the state of an
+//!   operation; only `service` and `operation::journal` begin transactions.
+//! - Time, ids and randomness come from `clock` alone; configuration from `config` alone.
+
+pub mod actor;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod seal;
+pub mod store;
+
+pub use error::{Error, Result, UserError};

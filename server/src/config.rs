@@ -1,0 +1,238 @@
+//! Configuration: one small struct a concern, unknown keys refused, every key documented here.
+//!
+//! It is read from a TOML file and from the environment: `ROPEWAY_HTTP__LISTEN` is `listen` of `[http]`.
+//! `DATABASE_URL` is short for `ROPEWAY_DATABASE__URL`.
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server keeps its files.
+    pub data: DataConfig,
+    /// The public API.
+    pub http: HttpConfig,
+    /// Where rows live.
+    pub database: DatabaseConfig,
+    /// The embedded library registry, and the copying of images.
+    pub library: LibraryConfig,
+    /// The calls to clusters.
+    pub clusters: ClustersConfig,
+    /// The worker that carries operations out.
+    pub operations: OperationsConfig,
+    /// What is written to standard error.
+    pub log: LogConfig,
+}
+
+/// `[data]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// The folder for the database (with SQLite), the key file and the embedded registry. Default: `ropeway-data`.
+    pub folder: PathBuf,
+    /// The file of the key that seals secrets, made at the first start with mode 0600. Default: `key` in the folder.
+    /// Replicas need the same file; without it nothing that was sealed can be read.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// The address of the GraphQL API. Default: `127.0.0.1:8080`. A TLS proxy belongs before any other.
+    pub listen: SocketAddr,
+    /// The largest request, in bytes. Default: 4 MiB.
+    pub max_body_bytes: usize,
+    /// The deepest GraphQL query. Default: 16.
+    pub max_depth: usize,
+    /// The most expensive GraphQL query; a field costs 1, and a list its length times what is in it. Default: 20000.
+    pub max_complexity: usize,
+    /// How long a session lives, in hours. Default: 168.
+    pub session_hours: u32,
+    /// WebSocket connections at the same time. Default: 1000.
+    pub max_subscriptions: usize,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite:<path>` or `postgres://...`. Default: `ropeway.db` in the data folder.
+    pub url: Option<String>,
+    /// Connections at most. Default: 8.
+    pub connections: Option<usize>,
+    /// Whether several replicas use this database. Refused with SQLite. Default: false.
+    pub replicated: bool,
+}
+
+/// `[library]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LibraryConfig {
+    /// Where the embedded registry listens. Default: `127.0.0.1:8081`.
+    pub listen: SocketAddr,
+    /// The address that clusters pull from, with its scheme, where it is not `http://<listen>`. Nodes reach neither the
+    /// server's loopback nor, by default, plain http.
+    pub public_url: Option<String>,
+    /// Blobs copied at the same time, for one image. Default: 4.
+    pub concurrent_blobs: usize,
+    /// The largest blob that is copied or taken, in bytes. Default: 20 GiB.
+    pub max_blob_bytes: u64,
+    /// Hours between two checks of the library from every cluster. Default: 6.
+    pub check_hours: u32,
+}
+
+/// `[clusters]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClustersConfig {
+    /// Requests to one cluster at the same time. Default: 16.
+    pub concurrent_requests: usize,
+    /// Seconds that one request may take. Default: 15.
+    pub request_seconds: u64,
+    /// Seconds between two looks at a cluster's status. Default: 30.
+    pub status_seconds: u64,
+}
+
+/// `[operations]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationsConfig {
+    /// Operations carried out at the same time by this process. Default: 8.
+    pub concurrent: usize,
+    /// Steps of one operation carried out at the same time. Default: 4.
+    pub concurrent_steps: usize,
+    /// Seconds that a worker holds an operation without renewing. When a process dies, another one goes on after that.
+    /// Default: 15.
+    pub lease_seconds: u64,
+    /// Seconds until a component that does not become healthy has failed. Default: 600.
+    pub progress_deadline_seconds: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `json` or `pretty`. Default: `pretty`.
+    pub format: LogFormat,
+    /// What to log, as a filter of the tracing crate. Default: `info`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { folder: "ropeway-data".into(), key_file: None }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body_bytes: 4 << 20,
+            max_depth: 16,
+            max_complexity: 20_000,
+            session_hours: 168,
+            max_subscriptions: 1000,
+        }
+    }
+}
+
+impl Default for LibraryConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            public_url: None,
+            concurrent_blobs: 4,
+            max_blob_bytes: 20 << 30,
+            check_hours: 6,
+        }
+    }
+}
+
+impl Default for ClustersConfig {
+    fn default() -> Self {
+        Self { concurrent_requests: 16, request_seconds: 15, status_seconds: 30 }
+    }
+}
+
+impl Default for OperationsConfig {
+    fn default() -> Self {
+        Self { concurrent: 8, concurrent_steps: 4, lease_seconds: 15, progress_deadline_seconds: 600 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, filter: "info".into() }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, then the environment, which wins.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "database.url".into()))
+            .merge(Env::prefixed("ROPEWAY_").split("__"))
+            .extract()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The address of the database.
+    pub fn database_url(&self) -> String {
+        self.database.url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.folder.join("ropeway.db").display()))
+    }
+
+    /// The file of the key that seals secrets.
+    pub fn key_file(&self) -> PathBuf {
+        self.data.key_file.clone().unwrap_or_else(|| self.data.folder.join("key"))
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.database.replicated || !self.database_url().starts_with("sqlite:"),
+            "database.replicated needs PostgreSQL: SQLite serves one process"
+        );
+        let ranges = [
+            ("operations.lease_seconds", self.operations.lease_seconds, 3, 3600),
+            ("operations.concurrent", self.operations.concurrent as u64, 1, 1000),
+            ("operations.concurrent_steps", self.operations.concurrent_steps as u64, 1, 100),
+            ("operations.progress_deadline_seconds", self.operations.progress_deadline_seconds.into(), 1, 86_400),
+            ("clusters.concurrent_requests", self.clusters.concurrent_requests as u64, 1, 1000),
+            ("clusters.request_seconds", self.clusters.request_seconds, 1, 600),
+            ("clusters.status_seconds", self.clusters.status_seconds, 1, 86_400),
+            ("library.concurrent_blobs", self.library.concurrent_blobs as u64, 1, 64),
+            ("http.max_body_bytes", self.http.max_body_bytes as u64, 1024, 256 << 20),
+            ("http.session_hours", self.http.session_hours.into(), 1, 8760),
+        ];
+        for (key, value, min, max) in ranges {
+            anyhow::ensure!((min..=max).contains(&value), "{key} is {value}; it must be {min} to {max}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Look-ups that are gathered, so that a page costs a constant number of queries.
+//!
+//! Each noun's file defines a key, a newtype, and implements `async_graphql::dataloader::Loader` of it for [`Rows`].
+
+use crate::{
+    actor::Actor,
+    app::App,
+    error::{Error, Result},
+};
+use async_graphql::{
+    Context,
+    dataloader::{DataLoader, Loader},
+};
+use std::sync::Arc;
+
+/// What loads rows for one request.
+pub struct Rows {
+    /// The process.
+    pub app: App,
+    /// On whose behalf, if anybody signed in.
+    pub actor: Option<Actor>,
+}
+
+/// The loader of one request.
+pub fn rows(app: App, actor: Option<Actor>) -> DataLoader<Rows> {
+    DataLoader::new(Rows { app, actor }, tokio::spawn).max_batch_size(200)
+}
+
+/// What a row that cannot be loaded says; loaders share it between those who wait.
+pub type Shared = Arc<Error>;
+
+/// Loads one row through the request's loader.
+pub async fn load<K>(ctx: &Context<'_>, key: K) -> Result<Option<<Rows as Loader<K>>::Value>>
+where
+    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Shared>,
+{
+    ctx.data_unchecked::<DataLoader<Rows>>().load_one(key).await.map_err(share)
+}
+
+/// Loads many rows at once.
+pub async fn load_many<K>(
+    ctx: &Context<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> Result<std::collections::HashMap<K, <Rows as Loader<K>>::Value>>
+where
+    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Shared>,
+{
+    ctx.data_unchecked::<DataLoader<Rows>>().load_many(keys).await.map_err(share)
+}
+
+fn share(error: Shared) -> Error {
+    match &*error {
+        Error::Unavailable { message, .. } => Error::unavailable(message.clone()),
+        _ => Error::Internal(error.into()),
+    }
+}

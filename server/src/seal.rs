@@ -1,0 +1,163 @@
+//! Sealing secrets: XChaCha20-Poly1305 with a key from a file that is made at the first start.
+
+use crate::clock;
+use chacha20poly1305::{
+    Key, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, KeyInit as _, Payload},
+};
+use std::{
+    fmt, io,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+
+/// A value that is shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+/// Seals and opens secrets.
+#[derive(Clone)]
+pub struct Sealer(Arc<XChaCha20Poly1305>);
+
+/// Why something could not be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The key file could not be read or made.
+    #[error("using the key file {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Others can read the key file.
+    #[error("the key file {} can be read by others: its mode is {mode:o}, it must be 600", path.display())]
+    Mode {
+        /// Which.
+        path: PathBuf,
+        /// As it is.
+        mode: u32,
+    },
+    /// The file holds no key.
+    #[error("the key file {} holds {found} bytes, a key has {KEY_BYTES}", path.display())]
+    Length {
+        /// Which.
+        path: PathBuf,
+        /// As it is.
+        found: usize,
+    },
+    /// Sealed with another key, for another row, or damaged.
+    #[error("a sealed value cannot be opened: it was sealed with another key, or is damaged")]
+    Open,
+    /// Longer than can be sealed.
+    #[error("a value cannot be sealed")]
+    Seal,
+}
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// The value itself, for the one who needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Sealer {
+    /// Takes the key from a file, which is made, for its owner only, where there is none.
+    pub fn open(path: &Path) -> Result<Self, SealError> {
+        let file = |source| SealError::File { path: path.to_owned(), source };
+        let key = match std::fs::read(path) {
+            Ok(key) => {
+                let mode = std::fs::metadata(path).map_err(file)?.mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    return Err(SealError::Mode { path: path.to_owned(), mode });
+                }
+                Zeroizing::new(key)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let key = Zeroizing::new(clock::random_bytes::<KEY_BYTES>().to_vec());
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(file)?;
+                }
+                let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+                new.write_all(&key).and_then(|()| new.sync_all()).map_err(file)?;
+                key
+            }
+            Err(e) => return Err(file(e)),
+        };
+        if key.len() != KEY_BYTES {
+            return Err(SealError::Length { path: path.to_owned(), found: key.len() });
+        }
+        Ok(Self(Arc::new(XChaCha20Poly1305::new(Key::from_slice(&key)))))
+    }
+
+    /// Seals a value for one row: `context`, such as the row's id, must be the same when it is opened.
+    pub fn seal(&self, context: &[u8], value: &Secret) -> Result<Vec<u8>, SealError> {
+        let nonce = clock::random_bytes::<NONCE_BYTES>();
+        let payload = Payload { msg: value.expose().as_bytes(), aad: context };
+        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::Seal)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what was sealed for the same row.
+    pub fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Secret, SealError> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(SealError::Open)?;
+        let payload = Payload { msg: sealed, aad: context };
+        let value = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Open)?;
+        String::from_utf8(value).map(Secret::new).map_err(|_| SealError::Open)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_value_opens_only_with_its_key_and_for_its_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Sealer::open(&folder.path().join("key")).unwrap();
+        let again = Sealer::open(&folder.path().join("key")).unwrap();
+        let other = Sealer::open(&folder.path().join("other")).unwrap();
+        let sealed = sealer.seal(b"row 1", &Secret::new("canary")).unwrap();
+        assert!(!sealed.windows(6).any(|window| window == b"canary"));
+        assert_eq!(again.unseal(b"row 1", &sealed).unwrap().expose(), "canary");
+        assert!(matches!(sealer.unseal(b"row 2", &sealed), Err(SealError::Open)));
+        assert!(matches!(other.unseal(b"row 1", &sealed), Err(SealError::Open)));
+        assert!(matches!(sealer.unseal(b"row 1", &sealed[..10]), Err(SealError::Open)));
+        assert_eq!(format!("{:?}", Secret::new("canary")), "(secret)");
+    }
+
+    #[test]
+    fn the_key_file_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        Sealer::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Sealer::open(&path), Err(SealError::Mode { mode: 0o644, .. })));
+    }
+}

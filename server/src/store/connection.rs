@@ -1,0 +1,235 @@
+//! The only file that knows that there are two databases.
+
+use diesel::{
+    ConnectionError, ConnectionResult, QueryResult,
+    connection::AnsiTransactionManager,
+    migration::{Migration, MigrationSource},
+    sqlite::SqliteConnection,
+};
+use diesel_async::{
+    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection, TransactionManager,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool},
+    sync_connection_wrapper::SyncConnectionWrapper,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::{path::Path, time::Duration};
+
+/// A connection to PostgreSQL.
+pub type PgConn = AsyncPgConnection;
+
+/// A connection to SQLite.
+pub type SqliteConn = SyncConnectionWrapper<SqliteConnection>;
+
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+
+/// Replicas that start at the same time migrate one after another.
+const MIGRATION_LOCK: i64 = 0x0072_6f70_6577_6179;
+
+/// How long a request waits for a connection.
+const POOL_WAIT: Duration = Duration::from_secs(10);
+
+/// Where rows live.
+#[derive(Clone)]
+pub enum Database {
+    /// For production and several replicas.
+    Postgres(deadpool::Pool<PgConn>),
+    /// For one process: many readers, one writer.
+    Sqlite {
+        /// Connections that never write.
+        read: deadpool::Pool<SqliteConn>,
+        /// The one that does.
+        write: deadpool::Pool<SqliteConn>,
+    },
+}
+
+/// A pooled connection to either database.
+pub enum Conn {
+    /// To PostgreSQL.
+    Postgres(deadpool::Object<PgConn>),
+    /// To SQLite.
+    Sqlite(deadpool::Object<SqliteConn>),
+}
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The address names neither database.
+    #[error("the database URL begins with \"sqlite:\" or \"postgres://\", not {0:?}")]
+    Url(String),
+    /// No connection was to be had in time.
+    #[error("getting a connection to the database")]
+    Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The tables could not be brought up to date.
+    #[error("migrating the database")]
+    Migrate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The folder of the database could not be made.
+    #[error("making the folder of the database")]
+    Folder(#[source] std::io::Error),
+}
+
+/// Runs one diesel expression on whichever database a connection is to. The body is compiled once for each, so that
+/// what one of them lacks does not compile.
+#[macro_export]
+macro_rules! on {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            $crate::store::Conn::Postgres(connection) => {
+                let $c = &mut **connection;
+                $body
+            }
+            $crate::store::Conn::Sqlite(connection) => {
+                let $c = &mut **connection;
+                $body
+            }
+        }
+    };
+}
+
+impl Database {
+    /// Opens `sqlite:<path>` or `postgres://...`, with at most `size` connections. Nothing is migrated.
+    pub async fn open(url: &str, size: usize) -> Result<Self, DatabaseError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                tokio::fs::create_dir_all(folder).await.map_err(DatabaseError::Folder)?;
+            }
+            let pool = |size| {
+                let manager =
+                    AsyncDieselConnectionManager::<SqliteConn>::new_with_config(path, sqlite_config());
+                deadpool::Pool::builder(manager)
+                    .max_size(size)
+                    .wait_timeout(Some(POOL_WAIT))
+                    .runtime(::deadpool::Runtime::Tokio1)
+                    .build()
+                    .map_err(|e| DatabaseError::Pool(e.into()))
+            };
+            Ok(Self::Sqlite { write: pool(1)?, read: pool(size)? })
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let pool = deadpool::Pool::builder(AsyncDieselConnectionManager::<PgConn>::new(url))
+                .max_size(size)
+                .wait_timeout(Some(POOL_WAIT))
+                .create_timeout(Some(POOL_WAIT))
+                .runtime(::deadpool::Runtime::Tokio1)
+                .build()
+                .map_err(|e| DatabaseError::Pool(e.into()))?;
+            Ok(Self::Postgres(pool))
+        } else {
+            let scheme = url.split(':').next().unwrap_or_default();
+            Err(DatabaseError::Url(scheme.chars().take(20).collect()))
+        }
+    }
+
+    /// Brings the tables up to date and says which migrations that took. Replicas wait for each other.
+    pub async fn migrate(&self) -> Result<Vec<String>, DatabaseError> {
+        match self {
+            Self::Postgres(pool) => {
+                let mut conn = pool.get().await.map_err(|e| DatabaseError::Pool(e.into()))?;
+                let migrate = |e: diesel::result::Error| DatabaseError::Migrate(e.into());
+                conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await.map_err(migrate)?;
+                let mut harness = AsyncMigrationHarness::new(conn);
+                let ran = tokio::task::block_in_place(|| run_pending(&mut harness, POSTGRES_MIGRATIONS));
+                let mut conn = harness.into_inner();
+                conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await.map_err(migrate)?;
+                ran.map_err(DatabaseError::Migrate)
+            }
+            Self::Sqlite { write, .. } => {
+                let mut conn = write.get().await.map_err(|e| DatabaseError::Pool(e.into()))?;
+                conn.spawn_blocking(|conn| Ok(run_pending(conn, SQLITE_MIGRATIONS)))
+                    .await
+                    .map_err(|e| DatabaseError::Migrate(e.into()))?
+                    .map_err(DatabaseError::Migrate)
+            }
+        }
+    }
+
+    /// The names of all migrations, oldest first; the same for both databases.
+    pub fn migrations() -> Result<[Vec<String>; 2], DatabaseError> {
+        let names = |list: Result<Vec<Box<dyn Migration<diesel::pg::Pg>>>, _>| {
+            list.map(|list| list.iter().map(|migration| migration.name().to_string()).collect())
+                .map_err(DatabaseError::Migrate)
+        };
+        Ok([
+            names(MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES_MIGRATIONS))?,
+            names(MigrationSource::<diesel::pg::Pg>::migrations(&SQLITE_MIGRATIONS))?,
+        ])
+    }
+
+    /// A connection to read from.
+    pub async fn read(&self) -> Result<Conn, DatabaseError> {
+        match self {
+            Self::Postgres(pool) => pool.get().await.map(Conn::Postgres),
+            Self::Sqlite { read, .. } => read.get().await.map(Conn::Sqlite),
+        }
+        .map_err(|e| DatabaseError::Pool(e.into()))
+    }
+
+    /// A connection to write to. With SQLite there is one: whoever holds it keeps all others from writing.
+    pub async fn write(&self) -> Result<Conn, DatabaseError> {
+        match self {
+            Self::Postgres(pool) => pool.get().await.map(Conn::Postgres),
+            Self::Sqlite { write, .. } => write.get().await.map(Conn::Sqlite),
+        }
+        .map_err(|e| DatabaseError::Pool(e.into()))
+    }
+
+    /// Whether several processes may use this database at the same time.
+    pub fn allows_replicas(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+impl Conn {
+    /// One transaction. Only `service` and `operation::journal` begin them; one inside another is an error. SQLite
+    /// takes the write lock at once (BEGIN IMMEDIATE), so that a transaction never fails half-way for want of it.
+    pub async fn transaction<T, E>(&mut self, f: impl AsyncFnOnce(&mut Self) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<diesel::result::Error>,
+    {
+        type PgManager = <PgConn as AsyncConnection>::TransactionManager;
+        type SqliteManager = <SqliteConn as AsyncConnection>::TransactionManager;
+        match self {
+            Self::Postgres(conn) => PgManager::begin_transaction(&mut **conn).await?,
+            Self::Sqlite(conn) => begin_immediate(conn).await?,
+        }
+        let result = f(self).await;
+        match (self, &result) {
+            (Self::Postgres(conn), Ok(_)) => PgManager::commit_transaction(&mut **conn).await?,
+            (Self::Postgres(conn), Err(_)) => PgManager::rollback_transaction(&mut **conn).await?,
+            (Self::Sqlite(conn), Ok(_)) => SqliteManager::commit_transaction(&mut **conn).await?,
+            (Self::Sqlite(conn), Err(_)) => SqliteManager::rollback_transaction(&mut **conn).await?,
+        }
+        result
+    }
+}
+
+async fn begin_immediate(conn: &mut SqliteConn) -> QueryResult<()> {
+    conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await
+}
+
+fn run_pending<DB: diesel::backend::Backend, H: MigrationHarness<DB>>(
+    harness: &mut H,
+    migrations: EmbeddedMigrations,
+) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    Ok(harness.run_pending_migrations(migrations)?.iter().map(ToString::to_string).collect())
+}
+
+fn sqlite_config() -> ManagerConfig<SqliteConn> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|path| {
+        let path = path.to_owned();
+        Box::pin(async move {
+            let mut conn = SqliteConn::establish(&path).await?;
+            conn.batch_execute(
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                 PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000; PRAGMA trusted_schema = OFF;",
+            )
+            .await
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+            ConnectionResult::Ok(conn)
+        })
+    });
+    config
+}

@@ -1,0 +1,590 @@
+//! The tables, as both databases have them.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    enterprises (id) {
+        id -> IdSql,
+        name -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    users (id) {
+        id -> IdSql,
+        name -> Text,
+        display_name -> Text,
+        password_hash -> Text,
+        must_change_password -> Bool,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    sessions (id) {
+        id -> IdSql,
+        user_id -> IdSql,
+        token_hash -> Binary,
+        created_at -> InstantSql,
+        expires_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    members (enterprise_id, user_id) {
+        enterprise_id -> IdSql,
+        user_id -> IdSql,
+        role -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    sealed_values (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        ciphertext -> Binary,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    drivers (id) {
+        id -> IdSql,
+        name -> Text,
+        version -> Text,
+        digest -> Text,
+        source -> Text,
+        features -> Binary,
+        config_schema -> Binary,
+        requests -> Binary,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    clusters (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        name -> Text,
+        display_name -> Text,
+        driver_id -> IdSql,
+        config -> Binary,
+        kubeconfig -> IdSql,
+        context -> Nullable<Text>,
+        accepts_teams -> Bool,
+        maintenance -> Bool,
+        status -> Text,
+        status_message -> Nullable<Text>,
+        facts -> Nullable<Binary>,
+        last_seen_at -> Nullable<InstantSql>,
+        checked_at -> Nullable<InstantSql>,
+        generation -> BigInt,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    libraries (enterprise_id) {
+        enterprise_id -> IdSql,
+        embedded -> Bool,
+        url -> Text,
+        public_url -> Text,
+        prefix -> Text,
+        username -> Nullable<Text>,
+        password -> Nullable<IdSql>,
+        pull_username -> Nullable<Text>,
+        pull_password -> Nullable<IdSql>,
+        ca_certificate -> Nullable<Text>,
+        plain_http -> Bool,
+        reachable -> Nullable<Bool>,
+        checked_at -> Nullable<InstantSql>,
+        message -> Nullable<Text>,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    library_reachability (cluster_id) {
+        cluster_id -> IdSql,
+        enterprise_id -> IdSql,
+        library_generation -> BigInt,
+        reachable -> Bool,
+        checked_at -> InstantSql,
+        message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    teams (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        name -> Text,
+        slug -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    team_members (team_id, user_id) {
+        team_id -> IdSql,
+        user_id -> IdSql,
+        role -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    team_openings (id) {
+        id -> IdSql,
+        team_id -> IdSql,
+        cluster_id -> IdSql,
+        namespace -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    templates (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        team_id -> Nullable<IdSql>,
+        name -> Text,
+        scope -> Text,
+        description -> Text,
+        logo -> Nullable<Binary>,
+        logo_type -> Nullable<Text>,
+        created_by -> IdSql,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    template_categories (template_id, category) {
+        template_id -> IdSql,
+        category -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    versions (id) {
+        id -> IdSql,
+        template_id -> IdSql,
+        number -> Text,
+        sort_key -> Binary,
+        revision -> BigInt,
+        is_current -> Bool,
+        is_hidden -> Bool,
+        alias -> Nullable<Text>,
+        description -> Text,
+        installable_as_add_ons -> Bool,
+        digest -> Text,
+        content -> Binary,
+        artifact_digest -> Nullable<Text>,
+        published_by -> Text,
+        published_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    version_images (id) {
+        id -> IdSql,
+        version_id -> IdSql,
+        component_key -> IdSql,
+        component_name -> Text,
+        repository -> Text,
+        digest -> Text,
+        bytes -> BigInt,
+        platforms -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    applications (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        team_id -> IdSql,
+        cluster_id -> IdSql,
+        namespace -> Text,
+        name -> Text,
+        slug -> Text,
+        generation -> BigInt,
+        locked_by -> Nullable<IdSql>,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    installations (id) {
+        id -> IdSql,
+        application_id -> IdSql,
+        team_id -> IdSql,
+        cluster_id -> IdSql,
+        template_id -> IdSql,
+        version_id -> IdSql,
+        scope -> Text,
+        state -> Text,
+        secret_groups -> Binary,
+        kept_changes -> Binary,
+        generation -> BigInt,
+        created_at -> InstantSql,
+        uninstalled_at -> Nullable<InstantSql>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    components (id) {
+        id -> IdSql,
+        application_id -> IdSql,
+        installation_id -> Nullable<IdSql>,
+        key -> IdSql,
+        template_key -> Nullable<IdSql>,
+        version_id -> Nullable<IdSql>,
+        no_longer_in_template -> Bool,
+        name -> Text,
+        slug -> Text,
+        cluster_name -> Text,
+        desired -> Nullable<Binary>,
+        deployed -> Nullable<Binary>,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    kubernetes_resources (id) {
+        id -> IdSql,
+        application_id -> IdSql,
+        installation_id -> Nullable<IdSql>,
+        key -> IdSql,
+        template_key -> Nullable<IdSql>,
+        version_id -> Nullable<IdSql>,
+        no_longer_in_template -> Bool,
+        api_version -> Text,
+        kind -> Text,
+        name -> Text,
+        desired -> Nullable<Binary>,
+        deployed -> Nullable<Binary>,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    cluster_objects (id) {
+        id -> IdSql,
+        application_id -> IdSql,
+        cluster_id -> IdSql,
+        owner_key -> Nullable<IdSql>,
+        api_version -> Text,
+        kind -> Text,
+        namespace -> Text,
+        name -> Text,
+        uid -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    operations (id) {
+        id -> IdSql,
+        enterprise_id -> IdSql,
+        team_id -> Nullable<IdSql>,
+        application_id -> Nullable<IdSql>,
+        cluster_id -> Nullable<IdSql>,
+        publication_id -> Nullable<IdSql>,
+        installation_id -> Nullable<IdSql>,
+        record_id -> Nullable<IdSql>,
+        retry_of -> Nullable<IdSql>,
+        kind -> Text,
+        state -> Text,
+        progress -> Double,
+        created_by -> Text,
+        created_at -> InstantSql,
+        started_at -> Nullable<InstantSql>,
+        finished_at -> Nullable<InstantSql>,
+        error_code -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+        plan_digest -> Nullable<Text>,
+        cancel_requested -> Bool,
+        lease_owner -> Nullable<IdSql>,
+        lease_until -> Nullable<InstantSql>,
+        generation -> BigInt,
+        next_sequence -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    steps (operation_id, number) {
+        operation_id -> IdSql,
+        number -> BigInt,
+        name -> Text,
+        component_key -> Nullable<IdSql>,
+        component_name -> Nullable<Text>,
+        needs -> Binary,
+        action -> Binary,
+        state -> Text,
+        attempts -> BigInt,
+        error -> Nullable<Text>,
+        deadline_at -> Nullable<InstantSql>,
+        started_at -> Nullable<InstantSql>,
+        finished_at -> Nullable<InstantSql>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    events (operation_id, sequence) {
+        operation_id -> IdSql,
+        sequence -> BigInt,
+        at -> InstantSql,
+        kind -> Text,
+        step -> Nullable<Text>,
+        component -> Nullable<Text>,
+        message -> Text,
+        progress -> Nullable<Double>,
+        data -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    publications (id) {
+        id -> IdSql,
+        application_id -> IdSql,
+        template_id -> IdSql,
+        number -> Text,
+        sort_key -> Binary,
+        alias -> Nullable<Text>,
+        description -> Text,
+        installable_as_add_ons -> Bool,
+        state -> Text,
+        digest -> Text,
+        content -> Binary,
+        warnings -> Binary,
+        operation_id -> Nullable<IdSql>,
+        version_id -> Nullable<IdSql>,
+        created_by -> IdSql,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    publication_images (id) {
+        id -> IdSql,
+        publication_id -> IdSql,
+        component_key -> IdSql,
+        component_name -> Text,
+        source -> Text,
+        repository -> Text,
+        digest -> Text,
+        platforms -> Binary,
+        state -> Text,
+        bytes_done -> BigInt,
+        bytes_total -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    upgrade_records (id) {
+        id -> IdSql,
+        installation_id -> IdSql,
+        application_id -> IdSql,
+        sequence -> BigInt,
+        kind -> Text,
+        rollback_of -> Nullable<IdSql>,
+        from_version_id -> IdSql,
+        to_version_id -> IdSql,
+        state -> Text,
+        changes -> Binary,
+        outcomes -> Binary,
+        left_for_people -> Binary,
+        snapshot -> Binary,
+        written -> Binary,
+        request -> Binary,
+        plan_digest -> Text,
+        operation_id -> Nullable<IdSql>,
+        created_by -> Text,
+        created_at -> InstantSql,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::*;
+
+    audit_entries (id) {
+        id -> IdSql,
+        enterprise_id -> Nullable<IdSql>,
+        at -> InstantSql,
+        actor -> Text,
+        action -> Text,
+        object -> Nullable<Text>,
+        plan_digest -> Nullable<Text>,
+        allowed -> Bool,
+        result -> Text,
+    }
+}
+
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(members -> enterprises (enterprise_id));
+diesel::joinable!(members -> users (user_id));
+diesel::joinable!(sealed_values -> enterprises (enterprise_id));
+diesel::joinable!(clusters -> enterprises (enterprise_id));
+diesel::joinable!(clusters -> drivers (driver_id));
+diesel::joinable!(clusters -> sealed_values (kubeconfig));
+diesel::joinable!(libraries -> enterprises (enterprise_id));
+diesel::joinable!(library_reachability -> clusters (cluster_id));
+diesel::joinable!(library_reachability -> enterprises (enterprise_id));
+diesel::joinable!(teams -> enterprises (enterprise_id));
+diesel::joinable!(team_members -> teams (team_id));
+diesel::joinable!(team_members -> users (user_id));
+diesel::joinable!(team_openings -> teams (team_id));
+diesel::joinable!(team_openings -> clusters (cluster_id));
+diesel::joinable!(templates -> enterprises (enterprise_id));
+diesel::joinable!(templates -> teams (team_id));
+diesel::joinable!(templates -> users (created_by));
+diesel::joinable!(template_categories -> templates (template_id));
+diesel::joinable!(versions -> templates (template_id));
+diesel::joinable!(version_images -> versions (version_id));
+diesel::joinable!(applications -> enterprises (enterprise_id));
+diesel::joinable!(applications -> teams (team_id));
+diesel::joinable!(applications -> clusters (cluster_id));
+diesel::joinable!(installations -> applications (application_id));
+diesel::joinable!(installations -> teams (team_id));
+diesel::joinable!(installations -> clusters (cluster_id));
+diesel::joinable!(installations -> templates (template_id));
+diesel::joinable!(installations -> versions (version_id));
+diesel::joinable!(components -> applications (application_id));
+diesel::joinable!(components -> installations (installation_id));
+diesel::joinable!(components -> versions (version_id));
+diesel::joinable!(kubernetes_resources -> applications (application_id));
+diesel::joinable!(kubernetes_resources -> installations (installation_id));
+diesel::joinable!(kubernetes_resources -> versions (version_id));
+diesel::joinable!(cluster_objects -> applications (application_id));
+diesel::joinable!(cluster_objects -> clusters (cluster_id));
+diesel::joinable!(operations -> enterprises (enterprise_id));
+diesel::joinable!(operations -> teams (team_id));
+diesel::joinable!(operations -> applications (application_id));
+diesel::joinable!(operations -> clusters (cluster_id));
+diesel::joinable!(operations -> installations (installation_id));
+diesel::joinable!(steps -> operations (operation_id));
+diesel::joinable!(events -> operations (operation_id));
+diesel::joinable!(publications -> applications (application_id));
+diesel::joinable!(publications -> templates (template_id));
+diesel::joinable!(publications -> operations (operation_id));
+diesel::joinable!(publications -> versions (version_id));
+diesel::joinable!(publications -> users (created_by));
+diesel::joinable!(publication_images -> publications (publication_id));
+diesel::joinable!(upgrade_records -> installations (installation_id));
+diesel::joinable!(upgrade_records -> applications (application_id));
+diesel::joinable!(upgrade_records -> operations (operation_id));
+diesel::joinable!(audit_entries -> enterprises (enterprise_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    enterprises,
+    users,
+    sessions,
+    members,
+    sealed_values,
+    drivers,
+    clusters,
+    libraries,
+    library_reachability,
+    teams,
+    team_members,
+    team_openings,
+    templates,
+    template_categories,
+    versions,
+    version_images,
+    applications,
+    installations,
+    components,
+    kubernetes_resources,
+    cluster_objects,
+    operations,
+    steps,
+    events,
+    publications,
+    publication_images,
+    upgrade_records,
+    audit_entries,
+);
