@@ -5,19 +5,29 @@
 //! - What it returns is decided: nobody who carries a plan out chooses anything.
 //! - Secrets pass through it only as [`SecretId`]s, never as values.
 
+pub mod access;
 pub mod change;
 pub mod digest;
+pub mod graph;
+pub mod installed;
 pub mod key;
 pub mod model;
+pub mod number;
+pub mod operation;
+pub mod plan;
 pub mod quantity;
+pub mod rekey;
 pub mod rendering;
+pub mod spelling;
 pub mod text;
 pub mod version;
 
 pub use change::{Change, ChangeId, ChangeKind, Decision};
 pub use digest::Digest;
+pub use installed::{Installed, InstalledComponent, InstalledResource, VersionRef};
 pub use key::{ComponentKey, ResourceKey, SecretId};
 pub use model::{Component, Resource, Value};
+pub use number::VersionNumber;
 pub use quantity::Quantity;
 pub use text::{Part, Text};
 pub use version::{PublishedValue, VersionContent};

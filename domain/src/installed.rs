@@ -1,0 +1,154 @@
+//! The desired state of what runs: of one installation, or of an application that was composed by hand.
+//!
+//! It is kept in the key space of the template: keys in specs, dependencies and texts are those of the template that a
+//! component came from, so that it can be compared with versions as it is. A component that came from nowhere stands
+//! under its own key. [`Installed::to_template_keys`] and [`Installed::to_own_keys`] lead from one space to the other.
+
+use crate::{
+    key::{ComponentKey, ResourceKey, SecretId},
+    model::{Component, Resource, Value},
+    text::Text,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// The desired state of an installation, or of an application composed by hand. It is also what a snapshot holds: it
+/// names every property, and sealed values by their immutable ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installed {
+    /// By template key.
+    pub components: BTreeMap<ComponentKey, InstalledComponent>,
+    /// By template key.
+    pub resources: BTreeMap<ResourceKey, InstalledResource>,
+    /// The values that entries of one group share, by the group's name.
+    #[serde(default)]
+    pub secret_groups: BTreeMap<String, SecretId>,
+}
+
+/// One component that runs, or shall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledComponent {
+    /// Its identity in its application. The template's key of it is `spec.key`.
+    pub own_key: ComponentKey,
+    /// The name of its objects and its host name: derived once, kept for life.
+    pub cluster_name: String,
+    /// All that was defined, in template keys.
+    pub spec: Component<Value>,
+    /// The version that it is at; none where it came from no template.
+    pub version: Option<VersionRef>,
+    /// Whether the version that the installation is at has no counterpart of it.
+    #[serde(default)]
+    pub no_longer_in_template: bool,
+}
+
+/// One Kubernetes resource that exists, or shall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledResource {
+    /// Its identity in its application. The template's key of it is `spec.key`.
+    pub own_key: ResourceKey,
+    /// All that was defined, in template keys.
+    pub spec: Resource<Value>,
+    /// The version that it is at; none where it came from no template.
+    pub version: Option<VersionRef>,
+    /// Whether the version that the installation is at has no counterpart of it.
+    #[serde(default)]
+    pub no_longer_in_template: bool,
+}
+
+/// A revision of a version, as an installed component remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionRef {
+    /// The revision's id in the store.
+    pub id: Uuid,
+    /// The version's number, for people and labels.
+    pub number: String,
+}
+
+impl Installed {
+    /// The host name of each component, by template key.
+    pub fn names(&self) -> BTreeMap<ComponentKey, String> {
+        self.components.iter().map(|(key, component)| (*key, component.cluster_name.clone())).collect()
+    }
+
+    /// Every sealed value that is named: what must live as long as this does.
+    pub fn secrets(&self) -> BTreeSet<SecretId> {
+        let mut ids: BTreeSet<_> = self.secret_groups.values().copied().collect();
+        for component in self.components.values() {
+            ids.extend(component.spec.values().filter_map(Value::sealed));
+        }
+        for resource in self.resources.values() {
+            ids.extend(resource.spec.secret_data.iter().filter_map(|variable| variable.value.sealed()));
+        }
+        ids
+    }
+
+    /// The same state with its specs in template keys, given how each component's own key is called in the template.
+    #[must_use]
+    pub fn to_template_keys(
+        &self,
+        components: &BTreeMap<ComponentKey, ComponentKey>,
+        resources: &BTreeMap<ResourceKey, ResourceKey>,
+    ) -> Self {
+        self.rekeyed(components, resources)
+    }
+
+    /// The same state with its specs in the keys of the application, as it is stored and rendered.
+    #[must_use]
+    pub fn to_own_keys(&self) -> Self {
+        let components = self.components.iter().map(|(key, component)| (*key, component.own_key)).collect();
+        let resources = self.resources.iter().map(|(key, resource)| (*key, resource.own_key)).collect();
+        self.rekeyed(&components, &resources)
+    }
+
+    fn rekeyed(
+        &self,
+        components: &BTreeMap<ComponentKey, ComponentKey>,
+        resources: &BTreeMap<ResourceKey, ResourceKey>,
+    ) -> Self {
+        let one = |component: &InstalledComponent| {
+            let spec = component.spec.map_keys(components);
+            (spec.key, InstalledComponent { spec, ..component.clone() })
+        };
+        let other = |resource: &InstalledResource| {
+            let spec = resource.spec.map_keys(components, resources);
+            (spec.key, InstalledResource { spec, ..resource.clone() })
+        };
+        Self {
+            components: self.components.values().map(one).collect(),
+            resources: self.resources.values().map(other).collect(),
+            secret_groups: self.secret_groups.clone(),
+        }
+    }
+}
+
+impl Value {
+    /// The id of a sealed value.
+    pub fn sealed(&self) -> Option<SecretId> {
+        match self {
+            Self::Sealed { sealed } => Some(*sealed),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl Component<Value> {
+    /// The values of its environment, its connection info and its files.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        let variables = self.environment.iter().chain(&self.connection_info).map(|variable| &variable.value);
+        variables.chain(self.config_files.iter().map(|file| &file.content))
+    }
+
+    /// The components that its texts name, as hosts.
+    pub fn hosts(&self) -> BTreeSet<ComponentKey> {
+        let texts = self.values().filter_map(|value| match value {
+            Value::Text(text) => Some(text),
+            Value::Sealed { .. } => None,
+        });
+        self.command.iter().chain(&self.arguments).chain(texts).flat_map(Text::hosts).collect()
+    }
+}
