@@ -1,0 +1,7 @@
+//! The use cases, one verb a file: authorize, observe, decide, commit.
+//!
+//! A function takes the process, who asks, and plain input. It observes outside any transaction, lets
+//! `ropeway_domain` decide, and commits in one transaction that checks that what it observed still holds. Every
+//! mutation leaves an audit entry in the same transaction.
+
+pub mod authorize;

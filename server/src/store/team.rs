@@ -1,0 +1,308 @@
+//! Teams, their members, and the clusters on which they are opened.
+
+use crate::{
+    id::{ClusterId, EnterpriseId, OpeningId, TeamId, UserId},
+    on,
+    store::{
+        Conn, Instant, Word,
+        schema::{applications, installations, team_members, team_openings, teams, templates, users},
+        user::User,
+    },
+};
+use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
+use diesel_async::RunQueryDsl;
+use ropeway_domain::access::TeamRole;
+
+/// People and a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = teams, check_for_backend(Pg, Sqlite))]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Whose.
+    pub enterprise_id: EnterpriseId,
+    /// What people call it.
+    pub name: String,
+    /// Its English name; unique in the enterprise.
+    pub slug: String,
+    /// When it was made.
+    pub created_at: Instant,
+}
+
+/// One membership of a team.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = team_members, check_for_backend(Pg, Sqlite))]
+pub struct TeamMember {
+    /// Of what.
+    pub team_id: TeamId,
+    /// Who.
+    pub user_id: UserId,
+    /// As what.
+    pub role: Word<TeamRole>,
+    /// Since when.
+    pub created_at: Instant,
+}
+
+/// A team opened on a cluster, in its namespace there.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = team_openings, check_for_backend(Pg, Sqlite))]
+pub struct Opening {
+    /// Its id.
+    pub id: OpeningId,
+    /// Which team.
+    pub team_id: TeamId,
+    /// On which cluster; once.
+    pub cluster_id: ClusterId,
+    /// Unique in the cluster.
+    pub namespace: String,
+    /// Since when.
+    pub created_at: Instant,
+}
+
+/// Stores a new team.
+pub async fn insert(conn: &mut Conn, team: &Team) -> QueryResult<usize> {
+    on!(conn, |c| diesel::insert_into(teams::table).values(team).execute(c).await)
+}
+
+/// One team.
+pub async fn find(conn: &mut Conn, id: TeamId) -> QueryResult<Option<Team>> {
+    on!(conn, |c| teams::table.find(id).select(Team::as_select()).first(c).await.optional())
+}
+
+/// The team with this slug.
+pub async fn by_slug(conn: &mut Conn, enterprise: EnterpriseId, slug: &str) -> QueryResult<Option<Team>> {
+    on!(conn, |c| teams::table
+        .filter(teams::enterprise_id.eq(enterprise).and(teams::slug.eq(slug)))
+        .select(Team::as_select())
+        .first(c)
+        .await
+        .optional())
+}
+
+/// Those with these ids.
+pub async fn by_ids(conn: &mut Conn, ids: &[TeamId]) -> QueryResult<Vec<Team>> {
+    on!(conn, |c| teams::table.filter(teams::id.eq_any(ids)).select(Team::as_select()).load(c).await)
+}
+
+/// A page of an enterprise's teams by slug: all, or those of one person.
+pub async fn page(
+    conn: &mut Conn,
+    enterprise: EnterpriseId,
+    of: Option<UserId>,
+    search: Option<&str>,
+    after: Option<String>,
+    limit: i64,
+) -> QueryResult<Vec<Team>> {
+    on!(conn, |c| {
+        let mut query =
+            teams::table.filter(teams::enterprise_id.eq(enterprise)).select(Team::as_select()).into_boxed();
+        if let Some(user) = of {
+            let mine = team_members::table.filter(team_members::user_id.eq(user)).select(team_members::team_id);
+            query = query.filter(teams::id.eq_any(mine));
+        }
+        if let Some(text) = search {
+            let pattern = contains(text);
+            query = query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+        }
+        if let Some(slug) = after {
+            query = query.filter(teams::slug.gt(slug));
+        }
+        query.order(teams::slug.asc()).limit(limit).load(c).await
+    })
+}
+
+/// How many [`page`] would list altogether.
+pub async fn total(
+    conn: &mut Conn,
+    enterprise: EnterpriseId,
+    of: Option<UserId>,
+    search: Option<&str>,
+) -> QueryResult<i64> {
+    on!(conn, |c| {
+        let mut query =
+            teams::table.filter(teams::enterprise_id.eq(enterprise)).select(diesel::dsl::count_star()).into_boxed();
+        if let Some(user) = of {
+            let mine = team_members::table.filter(team_members::user_id.eq(user)).select(team_members::team_id);
+            query = query.filter(teams::id.eq_any(mine));
+        }
+        if let Some(text) = search {
+            let pattern = contains(text);
+            query = query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+        }
+        query.get_result(c).await
+    })
+}
+
+/// Forgets a team, its members and openings.
+pub async fn delete(conn: &mut Conn, id: TeamId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(teams::table.find(id)).execute(c).await)
+}
+
+/// What keeps a team from being deleted: the names of its applications and templates, a few of each.
+pub async fn users_of(conn: &mut Conn, id: TeamId) -> QueryResult<(Vec<String>, Vec<String>)> {
+    let applications = on!(conn, |c| applications::table
+        .filter(applications::team_id.eq(id))
+        .select(applications::name)
+        .order(applications::name)
+        .limit(10)
+        .load(c)
+        .await)?;
+    let templates = on!(conn, |c| templates::table
+        .filter(templates::team_id.eq(id))
+        .select(templates::name)
+        .order(templates::name)
+        .limit(10)
+        .load(c)
+        .await)?;
+    Ok((applications, templates))
+}
+
+/// What somebody is in a team.
+pub async fn role(conn: &mut Conn, team: TeamId, user: UserId) -> QueryResult<Option<TeamRole>> {
+    let role: Option<Word<TeamRole>> =
+        on!(conn, |c| team_members::table.find((team, user)).select(team_members::role).first(c).await.optional())?;
+    Ok(role.map(|role| role.0))
+}
+
+/// What somebody is in each of these teams.
+pub async fn roles(conn: &mut Conn, teams: &[TeamId], user: UserId) -> QueryResult<Vec<(TeamId, Word<TeamRole>)>> {
+    on!(conn, |c| team_members::table
+        .filter(team_members::team_id.eq_any(teams).and(team_members::user_id.eq(user)))
+        .select((team_members::team_id, team_members::role))
+        .load(c)
+        .await)
+}
+
+/// Adds somebody, or changes what they are.
+pub async fn set_member(conn: &mut Conn, member: &TeamMember) -> QueryResult<usize> {
+    on!(conn, |c| diesel::insert_into(team_members::table)
+        .values(member)
+        .on_conflict((team_members::team_id, team_members::user_id))
+        .do_update()
+        .set(team_members::role.eq(member.role))
+        .execute(c)
+        .await)
+}
+
+/// Removes somebody.
+pub async fn delete_member(conn: &mut Conn, team: TeamId, user: UserId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(team_members::table.find((team, user))).execute(c).await)
+}
+
+/// How many owners a team has.
+pub async fn owners(conn: &mut Conn, team: TeamId) -> QueryResult<i64> {
+    on!(conn, |c| team_members::table
+        .filter(team_members::team_id.eq(team).and(team_members::role.eq(Word(TeamRole::Owner))))
+        .count()
+        .get_result(c)
+        .await)
+}
+
+/// The teams of an enterprise in which somebody is, as what.
+pub async fn memberships(
+    conn: &mut Conn,
+    enterprise: EnterpriseId,
+    user: UserId,
+) -> QueryResult<Vec<(TeamId, String, Word<TeamRole>)>> {
+    on!(conn, |c| team_members::table
+        .inner_join(teams::table)
+        .filter(teams::enterprise_id.eq(enterprise).and(team_members::user_id.eq(user)))
+        .select((teams::id, teams::name, team_members::role))
+        .load(c)
+        .await)
+}
+
+/// A page of members, by name.
+pub async fn members_page(
+    conn: &mut Conn,
+    team: TeamId,
+    after: Option<String>,
+    limit: i64,
+) -> QueryResult<Vec<(TeamMember, User)>> {
+    on!(conn, |c| {
+        let mut query = team_members::table
+            .inner_join(users::table)
+            .filter(team_members::team_id.eq(team))
+            .select((TeamMember::as_select(), User::as_select()))
+            .into_boxed();
+        if let Some(name) = after {
+            query = query.filter(users::name.gt(name));
+        }
+        query.order(users::name.asc()).limit(limit).load(c).await
+    })
+}
+
+/// How many members a team has.
+pub async fn members_total(conn: &mut Conn, team: TeamId) -> QueryResult<i64> {
+    on!(conn, |c| team_members::table.filter(team_members::team_id.eq(team)).count().get_result(c).await)
+}
+
+/// Opens a team on a cluster.
+pub async fn insert_opening(conn: &mut Conn, opening: &Opening) -> QueryResult<usize> {
+    on!(conn, |c| diesel::insert_into(team_openings::table).values(opening).execute(c).await)
+}
+
+/// Where a team is on one cluster.
+pub async fn opening(conn: &mut Conn, team: TeamId, cluster: ClusterId) -> QueryResult<Option<Opening>> {
+    on!(conn, |c| team_openings::table
+        .filter(team_openings::team_id.eq(team).and(team_openings::cluster_id.eq(cluster)))
+        .select(Opening::as_select())
+        .first(c)
+        .await
+        .optional())
+}
+
+/// Whose a namespace of a cluster is.
+pub async fn opening_of(conn: &mut Conn, cluster: ClusterId, namespace: &str) -> QueryResult<Option<Opening>> {
+    on!(conn, |c| team_openings::table
+        .filter(team_openings::cluster_id.eq(cluster).and(team_openings::namespace.eq(namespace)))
+        .select(Opening::as_select())
+        .first(c)
+        .await
+        .optional())
+}
+
+/// Where these teams are opened.
+pub async fn openings(conn: &mut Conn, teams: &[TeamId]) -> QueryResult<Vec<Opening>> {
+    on!(conn, |c| team_openings::table
+        .filter(team_openings::team_id.eq_any(teams))
+        .order((team_openings::created_at.asc(), team_openings::id.asc()))
+        .select(Opening::as_select())
+        .load(c)
+        .await)
+}
+
+/// The names of the teams that are opened on a cluster, a few of them.
+pub async fn opened_on(conn: &mut Conn, cluster: ClusterId) -> QueryResult<Vec<String>> {
+    on!(conn, |c| team_openings::table
+        .inner_join(teams::table)
+        .filter(team_openings::cluster_id.eq(cluster))
+        .select(teams::name)
+        .order(teams::name)
+        .limit(10)
+        .load(c)
+        .await)
+}
+
+/// Whether an installation of a team lives on a cluster.
+pub async fn has_installations(conn: &mut Conn, team: TeamId, cluster: ClusterId) -> QueryResult<bool> {
+    on!(conn, |c| installations::table
+        .filter(installations::team_id.eq(team).and(installations::cluster_id.eq(cluster)))
+        .count()
+        .get_result::<i64>(c)
+        .await)
+    .map(|count| count > 0)
+}
+
+/// A pattern for LIKE that finds a text as it is.
+pub fn contains(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
