@@ -8,17 +8,13 @@
 //!   operation; only `service` and `operation::journal` begin transactions.
 //! - Time, ids and randomness come from `clock` alone; configuration from `config` alone.
 
+
 pub mod actor;
-pub mod app;
 pub mod clock;
-pub mod clusters;
 pub mod config;
 pub mod error;
-pub mod graphql;
 pub mod id;
-pub mod libraries;
 pub mod seal;
-pub mod service;
 pub mod store;
 
 pub use error::{Error, Result, UserError};

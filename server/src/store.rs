@@ -2,9 +2,17 @@
 //!
 //! Nothing here begins a transaction: `service` and `operation::journal` do, and pass the connection on.
 
+pub mod audit;
+pub mod cluster;
 pub mod connection;
+pub mod driver;
+pub mod enterprise;
+pub mod library;
+pub mod member;
 pub mod schema;
+pub mod team;
 pub mod types;
+pub mod user;
 
 pub use connection::{Conn, Database, DatabaseError};
 pub use types::{Instant, Key, Stored, Word};

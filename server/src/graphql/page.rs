@@ -141,6 +141,7 @@ macro_rules! connection {
     ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ty) => {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]
+        #[graphql(complex)]
         pub struct $connection {
             /// The items with their cursors.
             pub edges: Vec<$edge>,
@@ -148,6 +149,14 @@ macro_rules! connection {
             pub page_info: $crate::graphql::page::PageInfo,
             /// How many items the whole list has.
             pub total_count: i64,
+        }
+
+        #[async_graphql::ComplexObject]
+        impl $connection {
+            /// The items.
+            async fn nodes(&self) -> Vec<&$node> {
+                self.edges.iter().map(|edge| &edge.node).collect()
+            }
         }
 
         /// An item of a page.
