@@ -3,6 +3,14 @@
 //! Nothing here begins a transaction: `service` and `operation::journal` do, and pass the connection on.
 
 pub mod audit;
+pub mod version;
+pub mod template;
+pub mod resource;
+pub mod record;
+pub mod publication;
+pub mod installation;
+pub mod component;
+pub mod application;
 pub mod cluster;
 pub mod connection;
 pub mod driver;

@@ -1,0 +1,35 @@
+//! What a retry takes up: the steps of a finished operation that did not succeed.
+
+use super::{Action, journal::{JournalError, NewStep}};
+use crate::store::step::Step;
+use ropeway_domain::{ComponentKey, operation::StepState};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The steps that failed or never ran.
+pub fn unfinished(steps: &[Step]) -> impl Iterator<Item = &Step> {
+    steps.iter().filter(|step| step.state.0 != StepState::Succeeded)
+}
+
+/// The components of these steps, by their own keys: what is planned again from what is there. Kinds that apply
+/// manifests retry in this way, since a stale manifest is never applied again.
+pub fn components(steps: &[Step]) -> BTreeSet<ComponentKey> {
+    unfinished(steps).filter_map(|step| step.component_key.map(|key| key.0)).collect()
+}
+
+/// The same steps, for a new operation: exactly those that failed or never ran, after each other as before. What
+/// succeeded is done and is needed no more. For kinds whose actions say the same at any time, such as copying images.
+pub fn steps(steps: &[Step]) -> Result<Vec<NewStep>, JournalError> {
+    let numbers: BTreeMap<u32, u32> = unfinished(steps).map(Step::number).zip(1..).collect();
+    unfinished(steps)
+        .map(|step| {
+            let action: Action = serde_json::from_slice(&step.action).map_err(JournalError::Action)?;
+            Ok(NewStep {
+                name: step.name.clone(),
+                component_key: step.component_key.map(|key| key.0),
+                component_name: step.component_name.clone(),
+                needs: step.needs.0.iter().filter_map(|need| numbers.get(need).copied()).collect(),
+                action,
+            })
+        })
+        .collect()
+}

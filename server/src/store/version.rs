@@ -1,0 +1,309 @@
+//! Versions of templates: one row a revision.
+
+use crate::{
+    id::{ImageId, InstallationId, TemplateId, VersionId},
+    on,
+    store::{
+        Conn, Instant, Key, Stored,
+        schema::{installations, version_images, versions},
+    },
+};
+use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
+use diesel_async::RunQueryDsl;
+use ropeway_domain::ComponentKey;
+
+/// One revision of a version, without its content.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = versions, check_for_backend(Pg, Sqlite))]
+pub struct Version {
+    /// Its id.
+    pub id: VersionId,
+    /// Of which template.
+    pub template_id: TemplateId,
+    /// As the publisher wrote it.
+    pub number: String,
+    /// Orders numbers; equal for spellings of the same number.
+    pub sort_key: Vec<u8>,
+    /// From 1.
+    pub revision: i64,
+    /// Whether it is the newest revision of its number.
+    pub is_current: bool,
+    /// Whether it was deleted while something refers to it.
+    pub is_hidden: bool,
+    /// Such as "advanced edition".
+    pub alias: Option<String>,
+    /// For people.
+    pub description: String,
+    /// Whether its add-ons can be installed without it.
+    pub installable_as_add_ons: bool,
+    /// Of its canonical content.
+    pub digest: String,
+    /// Of its artifact in the library's registry.
+    pub artifact_digest: Option<String>,
+    /// By whom, by display name.
+    pub published_by: String,
+    /// When.
+    pub published_at: Instant,
+}
+
+/// A new revision.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = versions, treat_none_as_default_value = false)]
+pub struct NewVersion {
+    /// See [`Version`].
+    pub id: VersionId,
+    /// See [`Version`].
+    pub template_id: TemplateId,
+    /// See [`Version`].
+    pub number: String,
+    /// See [`Version`].
+    pub sort_key: Vec<u8>,
+    /// See [`Version`].
+    pub revision: i64,
+    /// See [`Version`].
+    pub is_current: bool,
+    /// See [`Version`].
+    pub is_hidden: bool,
+    /// See [`Version`].
+    pub alias: Option<String>,
+    /// See [`Version`].
+    pub description: String,
+    /// See [`Version`].
+    pub installable_as_add_ons: bool,
+    /// See [`Version`].
+    pub digest: String,
+    /// The canonical bytes.
+    pub content: Vec<u8>,
+    /// See [`Version`].
+    pub artifact_digest: Option<String>,
+    /// See [`Version`].
+    pub published_by: String,
+    /// See [`Version`].
+    pub published_at: Instant,
+}
+
+/// An image of a version, in the library.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = version_images, check_for_backend(Pg, Sqlite))]
+pub struct VersionImage {
+    /// Its id.
+    pub id: ImageId,
+    /// Of which version.
+    pub version_id: VersionId,
+    /// Of which component.
+    pub component_key: Key<ComponentKey>,
+    /// What people call that.
+    pub component_name: String,
+    /// Within the library's registry.
+    pub repository: String,
+    /// Which image of it.
+    pub digest: String,
+    /// Size of all its blobs.
+    pub bytes: i64,
+    /// Such as `linux/amd64`.
+    pub platforms: Stored<Vec<String>>,
+}
+
+/// Stores a new revision. The one before must not be current any more.
+pub async fn insert(conn: &mut Conn, version: &NewVersion) -> QueryResult<usize> {
+    on!(conn, |c| diesel::insert_into(versions::table).values(version).execute(c).await)
+}
+
+/// Stores an image.
+pub async fn insert_image(conn: &mut Conn, image: &VersionImage) -> QueryResult<usize> {
+    on!(conn, |c| diesel::insert_into(version_images::table).values(image).execute(c).await)
+}
+
+/// One revision.
+pub async fn find(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Version>> {
+    on!(conn, |c| versions::table.find(id).select(Version::as_select()).first(c).await.optional())
+}
+
+/// Those with these ids.
+pub async fn by_ids(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<Vec<Version>> {
+    on!(conn, |c| versions::table.filter(versions::id.eq_any(ids)).select(Version::as_select()).load(c).await)
+}
+
+/// The canonical bytes of revisions.
+pub async fn contents(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<Vec<(VersionId, Vec<u8>)>> {
+    on!(conn, |c| versions::table
+        .filter(versions::id.eq_any(ids))
+        .select((versions::id, versions::content))
+        .load(c)
+        .await)
+}
+
+/// The images of revisions, by component.
+pub async fn images(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<Vec<VersionImage>> {
+    on!(conn, |c| version_images::table
+        .filter(version_images::version_id.eq_any(ids))
+        .order((version_images::component_name.asc(), version_images::id.asc()))
+        .select(VersionImage::as_select())
+        .load(c)
+        .await)
+}
+
+/// The current revision of a number.
+pub async fn current(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<Option<Version>> {
+    on!(conn, |c| versions::table
+        .filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key)).and(versions::is_current.eq(true)))
+        .select(Version::as_select())
+        .first(c)
+        .await
+        .optional())
+}
+
+/// The greatest revision of a number; 0 where there is none.
+pub async fn last_revision(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<i64> {
+    let last: Option<i64> = on!(conn, |c| versions::table
+        .filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key)))
+        .select(diesel::dsl::max(versions::revision))
+        .first(c)
+        .await)?;
+    Ok(last.unwrap_or(0))
+}
+
+/// The revisions of a number are no longer current.
+pub async fn retire(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(
+        versions::table.filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key))),
+    )
+    .set(versions::is_current.eq(false))
+    .execute(c)
+    .await)
+}
+
+/// Writes what may change without a new revision.
+pub async fn redescribe(
+    conn: &mut Conn,
+    id: VersionId,
+    number: &str,
+    alias: Option<&str>,
+    description: &str,
+    installable_as_add_ons: bool,
+) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(versions::table.find(id))
+        .set((
+            versions::number.eq(number),
+            versions::alias.eq(alias),
+            versions::description.eq(description),
+            versions::installable_as_add_ons.eq(installable_as_add_ons),
+            versions::is_hidden.eq(false),
+        ))
+        .execute(c)
+        .await)
+}
+
+/// Hides a number: it is not listed and cannot be installed any more.
+pub async fn hide(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(
+        versions::table.filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key))),
+    )
+    .set(versions::is_hidden.eq(true))
+    .execute(c)
+    .await)
+}
+
+/// A page of the current revisions of a template, the greatest number first.
+pub async fn page(
+    conn: &mut Conn,
+    template: TemplateId,
+    after: Option<Vec<u8>>,
+    limit: i64,
+) -> QueryResult<Vec<Version>> {
+    on!(conn, |c| {
+        let mut query = versions::table
+            .filter(
+                versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false)),
+            )
+            .select(Version::as_select())
+            .into_boxed();
+        if let Some(sort_key) = after {
+            query = query.filter(versions::sort_key.lt(sort_key));
+        }
+        query.order(versions::sort_key.desc()).limit(limit).load(c).await
+    })
+}
+
+/// How many [`page`] would list altogether.
+pub async fn total(conn: &mut Conn, template: TemplateId) -> QueryResult<i64> {
+    on!(conn, |c| versions::table
+        .filter(versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false)))
+        .count()
+        .get_result(c)
+        .await)
+}
+
+/// The greatest current revisions of templates.
+pub async fn latest(conn: &mut Conn, templates: &[TemplateId]) -> QueryResult<Vec<Version>> {
+    let greater = diesel::alias!(versions as greater);
+    on!(conn, |c| versions::table
+        .filter(
+            versions::template_id
+                .eq_any(templates)
+                .and(versions::is_current.eq(true))
+                .and(versions::is_hidden.eq(false)),
+        )
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            greater.filter(
+                greater
+                    .field(versions::template_id)
+                    .eq(versions::template_id)
+                    .and(greater.field(versions::is_current).eq(true))
+                    .and(greater.field(versions::is_hidden).eq(false))
+                    .and(greater.field(versions::sort_key).gt(versions::sort_key)),
+            ),
+        )))
+        .select(Version::as_select())
+        .load(c)
+        .await)
+}
+
+/// The versions to which an installation can be upgraded: a greater number, or a later revision of its own, the
+/// greatest first.
+pub async fn upgrades(
+    conn: &mut Conn,
+    installed: &Version,
+    after: Option<Vec<u8>>,
+    limit: i64,
+) -> QueryResult<Vec<Version>> {
+    on!(conn, |c| {
+        let later = versions::sort_key.eq(&installed.sort_key).and(versions::revision.gt(installed.revision));
+        let mut query = versions::table
+            .filter(versions::template_id.eq(installed.template_id))
+            .filter(versions::is_current.eq(true).and(versions::is_hidden.eq(false)))
+            .filter(versions::sort_key.gt(&installed.sort_key).or(later))
+            .select(Version::as_select())
+            .into_boxed();
+        if let Some(sort_key) = after {
+            query = query.filter(versions::sort_key.lt(sort_key));
+        }
+        query.order(versions::sort_key.desc()).limit(limit).load(c).await
+    })
+}
+
+/// The installations, among these, that can be upgraded. One query, however many there are.
+pub async fn upgradable(conn: &mut Conn, among: &[InstallationId]) -> QueryResult<Vec<InstallationId>> {
+    let newer = diesel::alias!(versions as newer);
+    on!(conn, |c| installations::table
+        .inner_join(versions::table)
+        .filter(installations::id.eq_any(among))
+        .filter(diesel::dsl::exists(
+            newer.filter(
+                newer
+                    .field(versions::template_id)
+                    .eq(versions::template_id)
+                    .and(newer.field(versions::is_current).eq(true))
+                    .and(newer.field(versions::is_hidden).eq(false))
+                    .and(
+                        newer.field(versions::sort_key).gt(versions::sort_key).or(newer
+                            .field(versions::sort_key)
+                            .eq(versions::sort_key)
+                            .and(newer.field(versions::revision).gt(versions::revision))),
+                    ),
+            ),
+        ))
+        .select(installations::id)
+        .load(c)
+        .await)
+}
