@@ -88,24 +88,23 @@ impl Cluster {
         if let Some(found) = cached.as_ref().and_then(|resources| find(resources, kind)) {
             return Ok(found);
         }
-        let resources = self.fetch(&kind.api_version, true).await.map_err(|error| match error {
-            Error::NotFound { .. } => kind.unknown(),
-            other => other,
-        })?;
+        let resources = match self.fetch(&kind.api_version, true).await {
+            Ok(resources) => resources,
+            // That an API does not exist is believed only if the list of all APIs says so, too.
+            Err(error @ (Error::NotServed { .. } | Error::NotFound { .. })) => {
+                let served =
+                    kind.group_version().0.is_empty() || self.api_versions().await?.contains(&kind.api_version);
+                return Err(if served { error } else { kind.unknown() });
+            }
+            Err(other) => return Err(other),
+        };
         find(&resources, kind).ok_or_else(|| kind.unknown())
     }
 
     /// All kinds of the cluster, looked up anew, and the API versions that did not answer (an extension that is down).
     pub async fn discover(&self) -> Result<(Vec<Resource>, Vec<String>), Error> {
-        let mut versions: Vec<String> = vec!["v1".into()];
-        let groups = self.ask(Ask::get("/apis".into(), "the list of APIs")).await?.value;
-        for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
-            for version in group.get("versions").and_then(Value::as_array).into_iter().flatten() {
-                if let Some(version) = version.get("groupVersion").and_then(Value::as_str) {
-                    versions.push(version.to_owned());
-                }
-            }
-        }
+        let mut versions = self.api_versions().await?;
+        versions.insert(0, "v1".into());
         versions.truncate(MAX_GROUP_VERSIONS);
         let answers: Vec<_> = stream::iter(versions.into_iter().map(|version| async move {
             // An extension that is down answers 503: asking it once is enough.
@@ -119,11 +118,27 @@ impl Cluster {
         for (version, answer) in answers {
             match answer {
                 Ok(resources) => found.extend(resources.iter().cloned()),
-                Err(Error::Busy { .. } | Error::NotFound { .. } | Error::Forbidden { .. }) => missing.push(version),
+                Err(
+                    Error::Busy { .. } | Error::NotFound { .. } | Error::NotServed { .. } | Error::Forbidden { .. },
+                ) => missing.push(version),
                 Err(other) => return Err(other),
             }
         }
         Ok((found, missing))
+    }
+
+    /// The versions of all APIs but the core.
+    async fn api_versions(&self) -> Result<Vec<String>, Error> {
+        let answer = self.ask(Ask::get("/apis".into(), "the list of APIs")).await?.value;
+        let groups = answer.get("groups").and_then(Value::as_array);
+        let groups = groups.ok_or_else(|| Error::Internal { message: "the list of APIs cannot be read".into() })?;
+        let versions = groups.iter().filter_map(|group| group.get("versions")?.as_array()).flatten();
+        Ok(versions.filter_map(|version| version.get("groupVersion")?.as_str()).map(str::to_owned).collect())
+    }
+
+    /// Makes the next look at an API version ask the cluster.
+    pub(crate) fn forget(&self, api_version: &str) {
+        self.discovery_cache().known.write().unwrap_or_else(PoisonError::into_inner).remove(api_version);
     }
 
     fn cached(&self, api_version: &str) -> Option<Arc<Vec<Resource>>> {
@@ -137,7 +152,12 @@ impl Cluster {
         let path = match api_version.split('/').count() {
             1 => format!("/api/{api_version}"),
             2 => format!("/apis/{api_version}"),
-            _ => return Err(Error::NotFound { object: "the API".into() }),
+            _ => {
+                return Err(Error::Invalid {
+                    message: "an apiVersion has at most one slash".into(),
+                    causes: Vec::new(),
+                });
+            }
         };
         let ask = Ask { repeatable: patient, ..Ask::get(path, "the kinds of an API") };
         let answer = self.ask(ask).await?;

@@ -66,6 +66,13 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// A 404 that is not about an object: the cluster no longer serves this API, or something else answers at its
+    /// address. Nothing is known about the object.
+    #[error("nothing at the cluster's address answers for {what}")]
+    NotServed {
+        /// What was asked for.
+        what: String,
+    },
     /// An object of this name exists already.
     #[error("{object} exists already")]
     AlreadyExists {

@@ -153,7 +153,7 @@ impl Cluster {
                     found.extend(page.items);
                     after = page.next;
                 }
-                Err(Error::Forbidden { .. } | Error::UnknownKind { .. } | Error::NotFound { .. }) => return Ok(None),
+                Err(Error::Forbidden { .. } | Error::UnknownKind { .. }) => return Ok(None),
                 Err(other) => return Err(other),
             }
             if after.is_none() || found.len() >= most {

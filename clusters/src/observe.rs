@@ -42,6 +42,12 @@ impl Cluster {
         match self.ask(Ask::get(path, &described)).await {
             Ok(answer) => Ok(Some(answer.value)),
             Err(Error::NotFound { .. } | Error::NamespaceMissing { .. }) => Ok(None),
+            Err(error @ Error::NotServed { .. }) => {
+                // The API may have gone since it was discovered: then that is the answer.
+                self.forget(&reference.api_version);
+                self.resource(&reference.kind()).await?;
+                Err(error)
+            }
             Err(other) => Err(other),
         }
     }

@@ -57,7 +57,8 @@ pub(crate) fn error_of(about: About<'_>, code: StatusCode, status: &Status, retr
             Some(details) if details.kind == "namespaces" && !about.is_namespace => {
                 Error::NamespaceMissing { namespace: bounded_to(&details.name, 253) }
             }
-            _ => Error::NotFound { object: object() },
+            Some(details) if !details.name.is_empty() => Error::NotFound { object: object() },
+            _ => Error::NotServed { what: object() },
         },
         409 if status.reason == "AlreadyExists" => Error::AlreadyExists { object: object() },
         409 if status.message.contains("UID in precondition") || status.message.contains("uid mismatch") => {
@@ -210,6 +211,18 @@ mod tests {
             Error::Immutable { .. }
         ));
         assert!(matches!(error(422, answer("Required value")), Error::Invalid { .. }));
+    }
+
+    #[test]
+    fn only_an_answer_about_an_object_says_that_it_does_not_exist() {
+        let absent = json!({"reason": "NotFound", "details": {"name": "web", "kind": "deployments"}});
+        assert!(matches!(error(404, absent), Error::NotFound { .. }));
+        let namespace = json!({"reason": "NotFound", "details": {"name": "a", "kind": "namespaces"}});
+        assert!(matches!(error(404, namespace), Error::NamespaceMissing { .. }));
+        let path =
+            json!({"reason": "NotFound", "message": "the server could not find the requested resource", "details": {}});
+        assert!(matches!(error(404, path), Error::NotServed { .. }));
+        assert!(matches!(error(404, json!({})), Error::NotServed { .. }));
     }
 
     #[test]

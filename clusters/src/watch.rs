@@ -94,7 +94,8 @@ impl Cluster {
             .enumerate()
             .map(|(at, source)| watch_kind(self, source).map(move |change| (at, change)).boxed());
         let mut changes = futures::stream::select_all(streams);
-        let mut judge_at = None;
+        // Without anything to look at, the judge decides at once.
+        let mut judge_at = tables.complete().then(Instant::now);
         let mut refusals = 0;
         loop {
             let wake = pin!(sleep_until(judge_at.unwrap_or_else(|| Instant::now() + AT_LEAST)));

@@ -103,7 +103,7 @@ async fn an_unreachable_cluster_is_left_alone_then_tried_once() {
         }
     });
     let answered = cluster.get(&pod()).await;
-    assert!(matches!(answered, Err(Error::UnknownKind { .. })), "{answered:?}");
+    assert!(matches!(answered, Err(Error::NotServed { .. })), "{answered:?}");
     assert_eq!(cluster.reachability(), Reachability::Open);
 }
 
@@ -139,6 +139,17 @@ async fn an_answer_that_is_too_large_is_not_read() {
     let cluster = connect(&server, limits, Clock::system()).await;
     let error = cluster.get(&pod()).await.expect_err("too large");
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_at_the_clusters_address_does_not_make_objects_vanish() {
+    let (server, _) = answering(vec![http("404 Not Found", "<html>no such site</html>")]).await;
+    let cluster = connect(&server, Limits::default(), Clock::system()).await;
+    let references = [pod(), ObjectRef::namespaced("apps/v1", "Deployment", "a", "b")];
+    for reference in &references {
+        let read = cluster.get_many(std::slice::from_ref(reference)).await;
+        assert!(matches!(read, Err(Error::NotServed { .. })), "{read:?}");
+    }
 }
 
 #[tokio::test]
