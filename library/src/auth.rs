@@ -23,8 +23,8 @@ use url::Url;
 const MAX_TOKENS: usize = 512;
 const MAX_TOKEN_ANSWER_BYTES: u64 = 64 << 10;
 /// What the token specification assumes where the service does not say.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
-const LONGEST_LIFETIME: Duration = Duration::from_secs(3600);
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
+const LONGEST_LIFETIME: Duration = Duration::from_hours(1);
 
 /// What a token has to be good for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -18,7 +18,7 @@ use crate::manifest::Platform;
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::registry::Registry;
 use blob::{Meter, Moved};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 /// What to copy, and where.
 #[derive(Clone, Debug)]
@@ -175,12 +175,13 @@ async fn move_blobs(
         });
     };
     report(done);
-    let mut moving = futures::stream::iter(&plan.blobs)
-        .map(|blob| blob::move_blob(request, blob, &mounts, &meter))
-        .buffer_unordered(options.concurrent_blobs.max(1));
+    // Boxed, so that the copy can be a task that moves between threads.
+    let pending: Vec<_> =
+        plan.blobs.iter().map(|blob| blob::move_blob(request, blob, &mounts, &meter).boxed()).collect();
+    let mut running = futures::stream::iter(pending).buffer_unordered(options.concurrent_blobs.max(1));
     loop {
         tokio::select! {
-            moved = moving.next() => match moved.transpose()? {
+            moved = running.next() => match moved.transpose()? {
                 None => return Ok(()),
                 Some(moved) => {
                     match moved {

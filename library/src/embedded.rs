@@ -92,7 +92,7 @@ pub enum StartError {
     Realm,
 }
 
-pub(self) struct Shared {
+struct Shared {
     store: Store,
     uploads: Uploads,
     authenticator: Arc<dyn Authenticator>,
@@ -134,8 +134,8 @@ impl Default for Limits {
             max_manifest_bytes: 4 << 20,
             max_references: 1024,
             max_uploads: 256,
-            upload_expiry: Duration::from_secs(3600),
-            body_idle: Duration::from_secs(60),
+            upload_expiry: Duration::from_hours(1),
+            body_idle: Duration::from_mins(1),
             max_tags: 1000,
         }
     }
@@ -163,10 +163,10 @@ async fn answer(shared: &Arc<Shared>, target: Option<Target>, request: Request) 
     match (method, target) {
         (Method::GET | Method::HEAD, Target::Base) => Ok(axum::Json(serde_json::json!({})).into_response()),
         (Method::POST, Target::Uploads(name)) => uploads::begin(shared, &subject, name?, request).await,
-        (Method::GET, Target::Upload(name, id)) => uploads::status(shared, &subject, &name?, id?).await,
+        (Method::GET, Target::Upload(name, id)) => uploads::status(shared, &subject, &name?, id?),
         (Method::PATCH, Target::Upload(name, id)) => uploads::patch(shared, &subject, &name?, id?, request).await,
         (Method::PUT, Target::Upload(name, id)) => uploads::put(shared, &subject, &name?, id?, request).await,
-        (Method::DELETE, Target::Upload(name, id)) => uploads::cancel(shared, &subject, &name?, id?).await,
+        (Method::DELETE, Target::Upload(name, id)) => uploads::cancel(shared, &subject, &name?, id?),
         (Method::GET, Target::Blob(name, digest)) => blobs::get(shared, &name?, &digest?, true).await,
         (Method::HEAD, Target::Blob(name, digest)) => blobs::get(shared, &name?, &digest?, false).await,
         (Method::GET, Target::Manifest(name, what)) => manifests::get(shared, &name?, &what?, true).await,

@@ -95,12 +95,12 @@ impl Default for Limits {
             max_manifest_bytes: 4 << 20,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(60),
-            commit_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_mins(1),
+            commit_timeout: Duration::from_mins(10),
             attempts: 5,
             min_pause: Duration::from_millis(250),
             max_pause: Duration::from_secs(15),
-            max_retry_after: Duration::from_secs(60),
+            max_retry_after: Duration::from_mins(1),
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct InvalidPlatform;
 #[derive(Debug, Clone)]
 pub(crate) enum Document {
     Index(OciImageIndex),
-    Image(OciImageManifest),
+    Image(Box<OciImageManifest>),
 }
 
 /// Why some bytes are no manifest that we can use.
@@ -129,7 +129,7 @@ pub(crate) fn parse(bytes: &[u8], media_type: &str) -> Result<Document, Problem>
     let document = if is_index(media_type) {
         serde_json::from_value(value).map(Document::Index)
     } else {
-        serde_json::from_value(value).map(Document::Image)
+        serde_json::from_value(value).map(|image| Document::Image(Box::new(image)))
     };
     document.map_err(|error| Problem::Malformed(format!("it does not follow its format: {error}")))
 }

@@ -42,6 +42,10 @@ impl Registry {
     /// [`Error::Configuration`] where the host or the certificate cannot be used.
     pub fn new(endpoint: Endpoint, limits: Limits) -> Result<Self, Error> {
         let base = base_url(&endpoint)?;
+        // The HTTP client would panic, even for plain HTTP.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(Error::Configuration { what: "the process has no rustls crypto provider".into() });
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("ropeway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect_timeout)

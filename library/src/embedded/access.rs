@@ -27,8 +27,10 @@ pub struct Unavailable;
 pub struct Subject {
     /// A name that is stable while an upload lasts: only its owner can go on with it.
     pub name: String,
-    allows: Box<dyn Fn(&RepositoryName, Action) -> bool + Send + Sync>,
+    allows: Rule,
 }
+
+type Rule = Box<dyn Fn(&RepositoryName, Action) -> bool + Send + Sync>;
 
 /// What is done with a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

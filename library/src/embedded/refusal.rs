@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -31,13 +31,13 @@ pub(super) struct Refusal {
     code: &'static str,
     status: StatusCode,
     message: String,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         let (code, status) = code.parts();
-        Self { code, status, message: message.into(), headers: HeaderMap::new() }
+        Self { code, status, message: message.into(), headers: Vec::new() }
     }
 
     pub(super) fn no_route() -> Self {
@@ -63,7 +63,7 @@ impl Refusal {
         tracing::error!(error = error as &dyn std::error::Error, "the embedded registry failed while {action}");
         let full = error.kind() == std::io::ErrorKind::StorageFull;
         let status = if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
-        Self { code: "UNKNOWN", status, message: "an internal error".into(), headers: HeaderMap::new() }
+        Self { code: "UNKNOWN", status, message: "an internal error".into(), headers: Vec::new() }
     }
 
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
@@ -72,7 +72,7 @@ impl Refusal {
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -82,7 +82,8 @@ impl Refusal {
 
     pub(super) fn into_response(self, challenge: &HeaderValue) -> Response {
         let body = json!({ "errors": [{ "code": self.code, "message": self.message, "detail": null }] });
-        let mut response = (self.status, self.headers, Json(body)).into_response();
+        let mut response = (self.status, Json(body)).into_response();
+        response.headers_mut().extend(self.headers);
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
         }

@@ -23,10 +23,12 @@ impl Target {
     pub(super) fn repository(&self) -> Option<&Checked<RepositoryName>> {
         match self {
             Self::Base => None,
-            Self::Uploads(name) | Self::Tags(name) | Self::Referrers(name) => Some(name),
-            Self::Upload(name, _) => Some(name),
-            Self::Blob(name, _) => Some(name),
-            Self::Manifest(name, _) => Some(name),
+            Self::Uploads(name)
+            | Self::Tags(name)
+            | Self::Referrers(name)
+            | Self::Upload(name, _)
+            | Self::Blob(name, _)
+            | Self::Manifest(name, _) => Some(name),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn begin(
 }
 
 /// GET: how many bytes have arrived.
-pub(super) async fn status(
+pub(super) fn status(
     shared: &Shared,
     subject: &Subject,
     repository: &RepositoryName,
@@ -87,7 +87,7 @@ pub(super) async fn put(
 }
 
 /// DELETE: gives an upload up.
-pub(super) async fn cancel(
+pub(super) fn cancel(
     shared: &Shared,
     subject: &Subject,
     repository: &RepositoryName,

@@ -45,7 +45,11 @@ impl Registry {
         let mut url = self.url(&format!("v2/{repository}/blobs/uploads/"), &action)?;
         url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from.as_str());
         let scopes = [Scope::push(repository), Scope::pull(from)];
-        let response = self.post(url.clone(), &scopes, &action).await?;
+        let response = match self.post(url.clone(), &scopes, &action).await {
+            // A token service may refuse a token for the other repository.
+            Err(Error::Unauthorized { .. }) => return Ok(Mount::Refused),
+            answered => answered?,
+        };
         match response.status() {
             StatusCode::CREATED => Ok(Mount::Mounted),
             StatusCode::ACCEPTED => self.upload_at(repository, &url, &response, &action).map(Mount::Offered),

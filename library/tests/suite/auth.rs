@@ -1,7 +1,7 @@
 //! Tokens: a registry that sends clients to a token service.
 
 use crate::hooks::{Before, Hooked, answer};
-use crate::support::{PASSWORD, USER, client, name, registry, serve, tag};
+use crate::support::{PASSWORD, RegistryUnderTest, USER, client, name, registry, serve, tag};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -19,7 +19,7 @@ fn basic() -> String {
     format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
 }
 
-/// A token service, and a registry that takes its tokens only.
+/// A token service, and a registry that takes its tokens only. No token is given for `forbidden`.
 async fn start() -> (Hooked, crate::support::Served, Tokens) {
     let tokens = Tokens::default();
     let issued = tokens.clone();
@@ -35,6 +35,9 @@ async fn start() -> (Hooked, crate::support::Served, Tokens) {
                 .map(|(_, value)| value.into_owned())
                 .collect();
             assert!(query.contains("service=a+registry"), "{query}");
+            if scopes.iter().any(|scope| scope.starts_with("repository:forbidden:")) {
+                return answer(403, &[]);
+            }
             let mut issued = issued.lock().expect("not poisoned");
             issued.push(scopes);
             let body = format!("{{\"token\":\"t{}\",\"expires_in\":300}}", issued.len() - 1);
@@ -122,4 +125,25 @@ async fn a_token_that_is_revoked_is_replaced() {
     tokens.lock().expect("not poisoned")[0] = vec![];
     registry.head_blob(&name("a"), &ropeway_library::Digest::of(b"x")).await.expect("asked with a new token");
     assert_eq!(tokens.lock().expect("not poisoned").len(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_may_not_be_read_is_not_mounted_from() {
+    let (hooked, _service, _tokens) = start().await;
+    let target = client(&hooked.host());
+    let source = RegistryUnderTest::Embedded.start().await.expect("always there");
+    let image = sample::image("web", "1", "amd64", &[10]);
+    sample::push(&source.client(), &name("a"), &tag("1"), &image).await.expect("pushed");
+    let request = CopyRequest {
+        source: &source.client(),
+        source_repository: name("a"),
+        digest: image.digest,
+        target: &target,
+        target_repository: name("b"),
+        tag: None,
+        platforms: None,
+        mount_from: vec![name("forbidden")],
+    };
+    let copied = copy(&request, &CopyOptions::default(), |_| ()).await.expect("copied");
+    assert_eq!((copied.blobs_mounted, copied.blobs_copied), (0, 2));
 }

@@ -26,8 +26,10 @@ impl DockerRegistry {
         assert_eq!(PASSWORD, "open-sesame", "the hash belongs to this password");
         std::fs::write(&passwords, format!("{USER}:{PASSWORD_HASH}\n")).expect("a file");
         let text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {data:?}}}}}\n\
-             http: {{addr: \"127.0.0.1:0\"}}\nauth: {{htpasswd: {{realm: test, path: {passwords:?}}}}}\n"
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: \"{}\"}}}}\n\
+             http: {{addr: \"127.0.0.1:0\"}}\nauth: {{htpasswd: {{realm: test, path: \"{}\"}}}}\n",
+            data.display(),
+            passwords.display()
         );
         std::fs::write(&config, text).expect("a file");
         let mut process = Command::new(PROGRAM)

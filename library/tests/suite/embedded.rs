@@ -1,7 +1,7 @@
 //! What holds for the embedded registry alone.
 
 use crate::support::{
-    PASSWORD, READER, RegistryUnderTest, USER, client, embedded_at, embedded_with, eventually, name, reference,
+    self, PASSWORD, READER, RegistryUnderTest, USER, client, embedded_at, embedded_with, eventually, name, reference,
     registry, serve, tag,
 };
 use bytes::Bytes;
@@ -200,7 +200,7 @@ async fn names_and_digests_that_are_not_valid_are_refused() {
 async fn everything_has_a_limit() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let limits = Limits { max_blob_bytes: 100, max_manifest_bytes: 1000, max_uploads: 2, ..Limits::default() };
-    let now = Arc::new(Mutex::new(Utc::now()));
+    let now = Arc::new(Mutex::new(support::now()));
     let clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = {
         let now = now.clone();
         Arc::new(move || *now.lock().expect("not poisoned"))
@@ -222,11 +222,11 @@ async fn everything_has_a_limit() {
     assert_eq!(code(patch.send().await.expect("answered")).await, too_large);
     assert_eq!(files(&dir.path().join("registry/uploads")), Vec::<PathBuf>::new());
 
-    let begin = || ask(&host, USER, Method::POST, "/v2/web/blobs/uploads/");
-    assert_eq!((begin().await.0, begin().await.0), (202, 202));
-    assert_eq!(begin().await, (429, "TOOMANYREQUESTS".to_owned()));
+    let another = || ask(&host, USER, Method::POST, "/v2/web/blobs/uploads/");
+    assert_eq!((another().await.0, another().await.0), (202, 202));
+    assert_eq!(another().await, (429, "TOOMANYREQUESTS".to_owned()));
     *now.lock().expect("not poisoned") += TimeDelta::hours(2);
-    assert_eq!(begin().await.0, 202, "uploads that rest for long make room");
+    assert_eq!(another().await.0, 202, "uploads that rest for long make room");
     assert_eq!(files(&dir.path().join("registry/uploads")).len(), 1);
 }
 
@@ -332,7 +332,7 @@ async fn a_mount_needs_the_right_to_read_the_other_repository() {
     let router = ropeway_library::embedded::router(
         config,
         Arc::new(Narrow),
-        Arc::new(Utc::now),
+        Arc::new(support::now),
         Arc::new(|| uuid::Uuid::from_u128(rand::random())),
     );
     let served = serve(router.expect("the folder can be used")).await;

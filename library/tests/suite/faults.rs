@@ -433,3 +433,22 @@ async fn a_layer_that_must_not_be_copied_is_left_out_or_refused() {
     let error = copied(&registry, &target.client(), digest.expect("pushed")).await.expect_err("nobody has it");
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn an_upload_that_the_target_loses_begins_again() {
+    for status in [404, 503] {
+        let count = Count::default();
+        let hooked = Hooked::before({
+            let count = count.clone();
+            move |request| {
+                let hit = request.method() == "PUT" && request.uri().path().contains("/uploads/");
+                (hit && count.add() == 0).then(|| answer(status, &[]))
+            }
+        })
+        .await;
+        let source = RegistryUnderTest::Embedded.start().await.expect("always there");
+        let image = fill(&source.client()).await;
+        let done = copied(&source.client(), &client(&hooked.host()), image.digest).await.expect("copied in the end");
+        assert_eq!((done.blobs_copied, count.get()), (2, 3));
+    }
+}

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 pub(crate) struct Hooked {
     pub(crate) served: Served,
-    pub(crate) dir: TempDir,
+    _dir: TempDir,
 }
 
 /// Sees a request, may change it, and answers it instead of the registry where it wants to.
@@ -47,7 +47,7 @@ impl Hooked {
                 after(&method, &path, next.run(request).await)
             }
         }));
-        Self { served: serve(router).await, dir }
+        Self { served: serve(router).await, _dir: dir }
     }
 
     pub(crate) async fn before(hook: impl Fn(&mut Request) -> Option<Response> + Send + Sync + 'static) -> Self {

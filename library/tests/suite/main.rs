@@ -11,3 +11,4 @@ mod hooks;
 mod memory;
 mod skopeo;
 mod support;
+mod tls;

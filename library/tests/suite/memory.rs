@@ -67,17 +67,21 @@ async fn a_slow_target_holds_back_the_source() {
     let (source, target) = (client(&from.host()), client(&to.host()));
     let image = sample::image("large", "1", "amd64", &[BLOB]);
     sample::push(&source, &name("large"), &tag("1"), &image).await.expect("pushed");
-    let request = CopyRequest {
-        source: &source,
-        source_repository: name("large"),
-        digest: image.digest,
-        target: &target,
-        target_repository: name("large"),
-        tag: None,
-        platforms: None,
-        mount_from: vec![],
-    };
-    let copied = copy(&request, &CopyOptions::default(), |_| ()).await.expect("copied");
+    // As a task of its own, which asks of the copy to move between threads.
+    let copying = tokio::spawn(async move {
+        let request = CopyRequest {
+            source: &source,
+            source_repository: name("large"),
+            digest: image.digest,
+            target: &target,
+            target_repository: name("large"),
+            tag: None,
+            platforms: None,
+            mount_from: vec![],
+        };
+        copy(&request, &CopyOptions::default(), |_| ()).await
+    });
+    let copied = copying.await.expect("not cancelled").expect("copied");
     assert!(copied.bytes_copied > BLOB as u64);
     assert!(stops.get() > 4, "the target has stopped the copy");
     let largest = largest.load(Ordering::SeqCst);

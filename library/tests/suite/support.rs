@@ -101,7 +101,13 @@ pub(crate) async fn serve(router: Router) -> Served {
 }
 
 pub(crate) fn embedded_at(dir: &Path) -> Router {
-    embedded_with(dir, embedded::Limits::default(), Arc::new(Utc::now))
+    embedded_with(dir, embedded::Limits::default(), Arc::new(now))
+}
+
+/// The clock of the registries under test.
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that reads the clock")]
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 pub(crate) fn embedded_with(
