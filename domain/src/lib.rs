@@ -7,20 +7,32 @@
 
 pub mod access;
 pub mod change;
+pub mod deploy;
 pub mod digest;
 pub mod graph;
+pub mod install;
 pub mod installed;
+pub mod kept;
 pub mod key;
+pub mod manifest;
 pub mod model;
+pub mod names;
 pub mod number;
 pub mod operation;
 pub mod plan;
 pub mod quantity;
 pub mod rekey;
 pub mod rendering;
+pub mod rollback;
+pub mod secrets;
 pub mod spelling;
 pub mod text;
+pub mod uninstall;
+pub mod upgrade;
+pub mod validate;
 pub mod version;
+
+mod merge;
 
 pub use change::{Change, ChangeId, ChangeKind, Decision};
 pub use digest::Digest;

@@ -3,7 +3,9 @@
 use crate::{
     change::{Change, ChangeId, Decision, Owner},
     digest::Digest,
-    key::ComponentKey,
+    graph::{GraphError, waves},
+    installed::Installed,
+    key::{ComponentKey, ResourceKey},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -138,6 +140,42 @@ impl Plan {
     pub fn text(&self) -> String {
         text::render(self)
     }
+}
+
+/// The steps that bring what was decided to the cluster: Kubernetes resources first, since components may need them,
+/// then components, each after what it depends on.
+pub fn planned_steps(
+    after: &Installed,
+    components: &BTreeSet<ComponentKey>,
+    resources: &BTreeSet<ResourceKey>,
+) -> Result<Vec<PlannedStep>, GraphError> {
+    let mut steps = Vec::new();
+    let mut push = |component, summary| {
+        let number = u32::try_from(steps.len() + 1).unwrap_or(u32::MAX);
+        steps.push(PlannedStep { number, component, summary });
+    };
+    for key in resources {
+        match after.resources.get(key) {
+            Some(resource) => push(None, format!("apply {} {}", resource.spec.kind, resource.spec.name)),
+            None => push(None, format!("delete the resource {key}")),
+        }
+    }
+    for key in start_order(after)?.into_iter().flatten().filter(|key| components.contains(key)) {
+        push(Some(key), format!("apply {} and wait until it is healthy", after.components[&key].spec.name));
+    }
+    Ok(steps)
+}
+
+/// The components in waves: each after what it depends on. A dependency on what is elsewhere orders nothing.
+pub fn start_order(installed: &Installed) -> Result<Vec<Vec<ComponentKey>>, GraphError> {
+    let here = |key: &&ComponentKey| installed.components.contains_key(*key);
+    let dependencies = installed
+        .components
+        .iter()
+        .map(|(key, component)| (*key, component.spec.dependencies.iter().filter(here).copied().collect()))
+        .collect();
+    let names = installed.components.iter().map(|(key, component)| (*key, component.spec.name.clone())).collect();
+    waves(&dependencies, &names)
 }
 
 impl AskedValue {

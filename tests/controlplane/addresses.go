@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	core "k8s.io/api/core/v1"
@@ -96,15 +97,10 @@ func (k *kubelets) addressService(ctx context.Context, item key) error {
 }
 
 // isBalanced says whether a service still needs the address that it was given.
-func (k *kubelets) isBalanced(name string) bool {
-	var item key
-	for i := range name {
-		if name[i] == '/' {
-			item.namespace, item.name = name[:i], name[i+1:]
-		}
-	}
-	service, err := k.services.Services(item.namespace).Get(item.name)
-	return !apierrors.IsNotFound(err) && (err != nil || service.Spec.Type == core.ServiceTypeLoadBalancer)
+func (k *kubelets) isBalanced(service string) bool {
+	namespace, name, _ := strings.Cut(service, "/")
+	found, err := k.services.Services(namespace).Get(name)
+	return !apierrors.IsNotFound(err) && (err != nil || found.Spec.Type == core.ServiceTypeLoadBalancer)
 }
 
 // ingressClass is the default one. An ingress of any other class gets an address as well.

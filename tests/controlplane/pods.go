@@ -50,7 +50,7 @@ func (k *kubelets) reconcilePod(ctx context.Context, item key, pod *core.Pod) er
 	}
 	if pod.Status.StartTime == nil {
 		k.queue.AddAfter(item, k.delay)
-		return k.writeStatus(ctx, pod, k.describe(pod, view{}))
+		return k.writeStatus(ctx, pod, k.describe(pod, view{}, metav1.Now()))
 	}
 	fault, known := faultOf(pod)
 	if !known {
@@ -72,7 +72,7 @@ func (k *kubelets) reconcilePod(ctx context.Context, item key, pod *core.Pod) er
 	if err != nil {
 		return err
 	}
-	status := k.describe(pod, v)
+	status := k.describe(pod, v, metav1.Now())
 	if err := k.writeStatus(ctx, pod, status); err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (v *view) pullFailed(image string, before core.ContainerStatus, err error) 
 // remove ends a pod that is being deleted. Where somebody waits for its end (a finalizer), it ends before it goes.
 func (k *kubelets) remove(ctx context.Context, pod *core.Pod) error {
 	if len(pod.Finalizers) > 0 && !isTerminal(pod) {
-		if err := k.writeStatus(ctx, pod, k.describe(pod, view{mounted: true, fault: failed})); err != nil {
+		if err := k.writeStatus(ctx, pod, k.describe(pod, view{mounted: true, fault: failed}, metav1.Now())); err != nil {
 			return err
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 // describe is the status that a kubelet would report of a pod that it sees like this. What has not changed since
 // the status that the pod has keeps its times, so that a second look at the same thing gives the same status.
-func (k *kubelets) describe(pod *core.Pod, v view) core.PodStatus {
-	now := metav1.Now().Rfc3339Copy()
+func (k *kubelets) describe(pod *core.Pod, v view, now metav1.Time) core.PodStatus {
+	now = now.Rfc3339Copy() // as it will be read back
 	status := *pod.Status.DeepCopy()
 	if status.StartTime == nil {
 		status.StartTime = &now
@@ -30,7 +30,7 @@ func (k *kubelets) describe(pod *core.Pod, v view) core.PodStatus {
 	status.InitContainerStatuses, initialized = v.initStatuses(pod, now)
 	status.ContainerStatuses = nil
 	for _, c := range pod.Spec.Containers {
-		status.ContainerStatuses = append(status.ContainerStatuses, v.containerStatus(pod, &c, v.stateOf(pod, &c, initialized), now))
+		status.ContainerStatuses = append(status.ContainerStatuses, v.containerStatus(pod, &c, v.stateOf(pod, &c, initialized, now), now))
 	}
 	status.Phase = v.phase(status.ContainerStatuses)
 	if v.fault == failed && v.mounted {
@@ -109,8 +109,7 @@ func (v *view) initStatuses(pod *core.Pod, now metav1.Time) (list []core.Contain
 }
 
 // stateOf is the state of a container that is not an init container.
-func (v *view) stateOf(pod *core.Pod, c *core.Container, initialized bool) (state core.ContainerState) {
-	now := metav1.Now().Rfc3339Copy()
+func (v *view) stateOf(pod *core.Pod, c *core.Container, initialized bool, now metav1.Time) (state core.ContainerState) {
 	obstacle, blocked := v.obstacles[c.Name]
 	switch {
 	case v.fault == failed && v.mounted:

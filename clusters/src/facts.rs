@@ -1,0 +1,276 @@
+//! What a cluster is and has: asked when it is registered, and again from time to time.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Cluster, Error, Kind, Resource, cluster::Ask, object::strip_managed_fields, quantity};
+
+/// More nodes, classes or pods than this are not read.
+const MAX_NODES: usize = 10_000;
+const MAX_CLASSES: usize = 500;
+const MAX_PODS: usize = 100_000;
+
+/// Extensions that change what an application can use, and the API by which each is recognised.
+const CAPABILITIES: [(&str, &str); 8] = [
+    ("autoscaling", "autoscaling/v2/HorizontalPodAutoscaler"),
+    ("ingress", "networking.k8s.io/v1/Ingress"),
+    ("network-policy", "networking.k8s.io/v1/NetworkPolicy"),
+    ("gateway", "gateway.networking.k8s.io/v1/Gateway"),
+    ("metrics", "metrics.k8s.io/v1beta1/PodMetrics"),
+    ("volume-snapshots", "snapshot.storage.k8s.io/v1/VolumeSnapshot"),
+    ("pod-disruption-budget", "policy/v1/PodDisruptionBudget"),
+    ("cron-jobs", "batch/v1/CronJob"),
+];
+
+/// What is known about a cluster. What the credentials may not read is empty or None, never guessed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// Major and minor version, for example `1.36`.
+    pub version: String,
+    /// The full version, for example `v1.36.3`.
+    pub git_version: String,
+    /// Architectures of the nodes that are ready, for example `amd64`.
+    pub architectures: BTreeSet<String>,
+    /// Zones of the nodes that are ready.
+    pub zones: BTreeSet<String>,
+    /// The nodes; None if they may not be read.
+    pub nodes: Option<NodeTotals>,
+    /// Storage classes, by name.
+    pub storage_classes: Vec<StorageClass>,
+    /// Ingress classes, by name.
+    pub ingress_classes: Vec<String>,
+    /// The ingress class that is used when none is named. Two defaults are none.
+    pub default_ingress_class: Option<String>,
+    /// All kinds, as `group/version/Kind`, the core group as `v1/Kind`.
+    pub api_resources: BTreeSet<String>,
+    /// API versions that are registered and did not answer.
+    pub unavailable_apis: Vec<String>,
+    /// For example `autoscaling`, `ingress`, `metrics`.
+    pub capabilities: BTreeSet<String>,
+}
+
+/// Sums over nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeTotals {
+    /// All nodes.
+    pub total: usize,
+    /// Nodes that are ready.
+    pub ready: usize,
+    /// Memory that pods can use on nodes that are ready and take pods, in bytes.
+    pub allocatable_memory_bytes: u64,
+    /// CPU that pods can use there, in thousandths.
+    pub allocatable_cpu_millis: u64,
+    /// Memory that the pods there have reserved, in bytes; None if pods may not be read.
+    pub requested_memory_bytes: Option<u64>,
+    /// CPU that the pods there have reserved, in thousandths; None if pods may not be read.
+    pub requested_cpu_millis: Option<u64>,
+}
+
+/// A storage class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageClass {
+    /// Its name.
+    pub name: String,
+    /// For example `diskplugin.csi.alibabacloud.com`.
+    pub provisioner: String,
+    /// Whether it is used when none is named.
+    pub is_default: bool,
+    /// Whether its volumes can grow.
+    pub allows_growth: bool,
+    /// Whether a volume is made only when a pod needs it.
+    pub waits_for_first_consumer: bool,
+    /// The object, for drivers.
+    pub raw: Value,
+}
+
+impl Cluster {
+    /// Asks a cluster what it is and has. Fails if it cannot be reached or refuses the credentials; what these
+    /// credentials may not read is left out.
+    pub async fn probe(&self) -> Result<ClusterFacts, Error> {
+        let version = self.ask(Ask::get("/version".into(), "the version")).await?.value;
+        // The version needs no credentials, so ask something that does.
+        let (resources, unavailable_apis) = self.discover().await?;
+        let text = |key: &str| version.get(key).and_then(Value::as_str).unwrap_or_default();
+        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let (nodes, storage, ingress) = tokio::join!(
+            self.readable(Kind::new("v1", "Node"), MAX_NODES),
+            self.readable(Kind::new("storage.k8s.io/v1", "StorageClass"), MAX_CLASSES),
+            self.readable(Kind::new("networking.k8s.io/v1", "IngressClass"), MAX_CLASSES),
+        );
+        let (nodes, storage, ingress) = (nodes?, storage?.unwrap_or_default(), ingress?.unwrap_or_default());
+        let ready: Vec<&Value> = nodes.iter().flatten().filter(|node| is_ready(node)).collect();
+        let labels_of = |names: &[&str]| -> BTreeSet<String> {
+            let found = |node: &&Value| names.iter().find_map(|name| crate::label(node, name)).map(str::to_owned);
+            ready.iter().filter_map(found).collect()
+        };
+        let mut totals = None;
+        if let Some(nodes) = &nodes {
+            totals = Some(self.totals(nodes.len(), &ready).await?);
+        }
+        let api_resources: BTreeSet<String> = resources.iter().map(name_of).collect();
+        let is_default = |object: &Value, key: &str| {
+            object.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str) == Some("true")
+        };
+        let default = "ingressclass.kubernetes.io/is-default-class";
+        let defaults: Vec<&Value> = ingress.iter().filter(|class| is_default(class, default)).collect();
+        let mut storage_classes: Vec<StorageClass> = storage.into_iter().map(storage_class).collect();
+        storage_classes.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut ingress_classes: Vec<String> = ingress.iter().map(name).collect();
+        ingress_classes.sort();
+        Ok(ClusterFacts {
+            version: format!("{}.{}", digits(text("major")), digits(text("minor"))),
+            git_version: crate::error::bounded_to(text("gitVersion"), 100),
+            architectures: labels_of(&["kubernetes.io/arch"]),
+            zones: labels_of(&["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]),
+            nodes: totals,
+            storage_classes,
+            ingress_classes,
+            default_ingress_class: match defaults.as_slice() {
+                [one] => Some(name(one)),
+                _ => None,
+            },
+            capabilities: CAPABILITIES
+                .iter()
+                .filter(|(_, api)| api_resources.contains(*api))
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
+            api_resources,
+            unavailable_apis,
+        })
+    }
+
+    /// All objects of a kind, at most so many; None if they may not be read or the kind is not there.
+    async fn readable(&self, kind: Kind, most: usize) -> Result<Option<Vec<Value>>, Error> {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        loop {
+            match self.list_page(&kind, None, None, 500, after.as_deref()).await {
+                Ok(page) => {
+                    found.extend(page.items);
+                    after = page.next;
+                }
+                Err(Error::Forbidden { .. } | Error::UnknownKind { .. }) => return Ok(None),
+                Err(other) => return Err(other),
+            }
+            if after.is_none() || found.len() >= most {
+                found.truncate(most);
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    async fn totals(&self, total: usize, ready: &[&Value]) -> Result<NodeTotals, Error> {
+        let mut totals = NodeTotals { total, ready: ready.len(), ..NodeTotals::default() };
+        let mut counted = BTreeSet::new();
+        for node in ready {
+            if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
+                continue;
+            }
+            counted.insert(name(node));
+            let allocatable = |key: &str| node.pointer("/status/allocatable").and_then(|all| all.get(key)?.as_str());
+            totals.allocatable_memory_bytes = totals
+                .allocatable_memory_bytes
+                .saturating_add(allocatable("memory").and_then(quantity::whole).unwrap_or(0));
+            totals.allocatable_cpu_millis = totals
+                .allocatable_cpu_millis
+                .saturating_add(allocatable("cpu").and_then(quantity::millis).unwrap_or(0));
+        }
+        let (mut memory, mut cpu, mut seen, mut after) = (0_u64, 0_u64, 0_usize, None::<String>);
+        let (pods, running) = (Kind::new("v1", "Pod"), "status.phase!=Succeeded,status.phase!=Failed");
+        loop {
+            let page = match self.list_page_where(&pods, None, None, Some(running), 500, after.as_deref()).await {
+                Ok(page) => page,
+                // A list that takes so long that it expires tells nothing reliable.
+                Err(Error::Forbidden { .. } | Error::Expired) => return Ok(totals),
+                Err(other) => return Err(other),
+            };
+            seen += page.items.len();
+            for pod in &page.items {
+                let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+                if counted.contains(node) && !is_over(pod) {
+                    memory = memory.saturating_add(requested(pod, "memory", quantity::whole));
+                    cpu = cpu.saturating_add(requested(pod, "cpu", quantity::millis));
+                }
+            }
+            after = page.next;
+            if after.is_none() || seen >= MAX_PODS {
+                totals.requested_memory_bytes = Some(memory);
+                totals.requested_cpu_millis = Some(cpu);
+                return Ok(totals);
+            }
+        }
+    }
+}
+
+/// What a pod reserves: its containers together with its sidecars, or its largest init container if that is more.
+fn requested(pod: &Value, what: &str, read: fn(&str) -> Option<u64>) -> u64 {
+    let of = |container: &Value| {
+        let asked = container.pointer("/resources/requests").and_then(|all| all.get(what)?.as_str());
+        asked.and_then(read).unwrap_or(0)
+    };
+    let containers = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let is_sidecar = |container: &&Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+    let inits: Vec<&Value> = containers("/spec/initContainers").collect();
+    let sidecars: u64 = inits.iter().filter(|c| is_sidecar(c)).map(|c| of(c)).fold(0, u64::saturating_add);
+    let first = inits.iter().filter(|c| !is_sidecar(c)).map(|c| of(c)).max().unwrap_or(0);
+    let together = containers("/spec/containers").map(of).fold(sidecars, u64::saturating_add);
+    let overhead = pod.pointer("/spec/overhead").and_then(|all| all.get(what)?.as_str()).and_then(read).unwrap_or(0);
+    together.max(first).saturating_add(overhead)
+}
+
+fn is_over(pod: &Value) -> bool {
+    matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
+}
+
+fn is_ready(node: &Value) -> bool {
+    node.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten().any(|condition| {
+        condition.get("type").and_then(Value::as_str) == Some("Ready")
+            && condition.get("status").and_then(Value::as_str) == Some("True")
+    })
+}
+
+fn name(object: &Value) -> String {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn name_of(resource: &Resource) -> String {
+    format!("{}/{}", resource.kind.api_version, resource.kind.kind)
+}
+
+fn storage_class(mut raw: Value) -> StorageClass {
+    strip_managed_fields(&mut raw);
+    let annotated = |key: &str| {
+        raw.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str) == Some("true")
+    };
+    StorageClass {
+        name: name(&raw),
+        provisioner: raw.get("provisioner").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        is_default: annotated("storageclass.kubernetes.io/is-default-class")
+            || annotated("storageclass.beta.kubernetes.io/is-default-class"),
+        allows_growth: raw.get("allowVolumeExpansion").and_then(Value::as_bool).unwrap_or(false),
+        waits_for_first_consumer: raw.get("volumeBindingMode").and_then(Value::as_str) == Some("WaitForFirstConsumer"),
+        raw,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_reserves_its_containers_or_its_largest_init_container() {
+        let container = |memory: &str| json!({"resources": {"requests": {"memory": memory}}});
+        let mut pod = json!({"spec": {"containers": [container("1Gi"), container("1Gi")],
+                                      "initContainers": [container("3Gi")]}});
+        assert_eq!(requested(&pod, "memory", quantity::whole), 3 << 30);
+        pod["spec"]["initContainers"][0]["restartPolicy"] = "Always".into();
+        assert_eq!(requested(&pod, "memory", quantity::whole), 5 << 30);
+        assert_eq!(requested(&pod, "cpu", quantity::millis), 0);
+    }
+}

@@ -1,0 +1,118 @@
+//! Where the values of an installation come from: generated, supplied, or published as they are.
+
+use crate::{
+    change::Owner,
+    key::SecretId,
+    model::{GenerateRule, Value},
+    plan::AskedValue,
+    version::PublishedValue,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A secret that has to be generated and sealed in the transaction that commits the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewSecret {
+    /// Under which it is stored. It was drawn by the caller's generator.
+    pub id: SecretId,
+    /// How it is generated. Where its group's entries want different lengths, the longest.
+    pub rule: GenerateRule,
+}
+
+/// Values that the caller supplies, by what they belong to and the path that the plan asks for.
+pub type SuppliedValues = BTreeMap<(Owner, String), Value>;
+
+/// What obtains values, and remembers what it took to do so.
+pub(crate) struct Source<'a> {
+    new_id: Option<&'a mut dyn FnMut() -> SecretId>,
+    supplied: Option<&'a SuppliedValues>,
+    used: BTreeSet<(Owner, String)>,
+    /// The values of groups, those made on the way included.
+    pub(crate) groups: BTreeMap<String, SecretId>,
+    /// What has to be generated.
+    pub(crate) new: Vec<NewSecret>,
+    /// What is still to be supplied.
+    pub(crate) asks: Vec<AskedValue>,
+}
+
+/// The place that a value is for.
+pub(crate) struct Place<'p> {
+    pub(crate) owner: Owner,
+    pub(crate) owner_name: &'p str,
+    pub(crate) path: &'p str,
+    pub(crate) description: Option<&'p str>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(
+        new_id: &'a mut dyn FnMut() -> SecretId,
+        supplied: &'a SuppliedValues,
+        groups: &BTreeMap<String, SecretId>,
+    ) -> Self {
+        Self {
+            new_id: Some(new_id),
+            supplied: Some(supplied),
+            groups: groups.clone(),
+            used: BTreeSet::new(),
+            new: Vec::new(),
+            asks: Vec::new(),
+        }
+    }
+
+    /// For values that exist already, such as those of a snapshot.
+    pub(crate) fn existing(groups: &BTreeMap<String, SecretId>) -> Self {
+        Self {
+            new_id: None,
+            supplied: None,
+            groups: groups.clone(),
+            used: BTreeSet::new(),
+            new: Vec::new(),
+            asks: Vec::new(),
+        }
+    }
+
+    /// The value for a place; none where it has to be supplied and was not.
+    pub(crate) fn obtain(&mut self, place: &Place<'_>, published: &PublishedValue) -> Option<Value> {
+        match published {
+            PublishedValue::Text(text) => Some(Value::Text(text.clone())),
+            PublishedValue::Generate { generate } => self.generate(generate).map(|sealed| Value::Sealed { sealed }),
+            PublishedValue::Ask { .. } => {
+                let name = (place.owner, place.path.to_owned());
+                let value = self.supplied.and_then(|supplied| supplied.get(&name)).cloned();
+                if value.is_some() {
+                    self.used.insert(name);
+                } else {
+                    self.asks.push(AskedValue {
+                        owner: place.owner,
+                        owner_name: place.owner_name.to_owned(),
+                        name: place.path.to_owned(),
+                        description: place.description.map(str::to_owned),
+                    });
+                }
+                value
+            }
+        }
+    }
+
+    /// The supplied values that nothing asked for.
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &(Owner, String)> {
+        self.supplied.into_iter().flat_map(BTreeMap::keys).filter(|name| !self.used.contains(*name))
+    }
+
+    fn generate(&mut self, rule: &GenerateRule) -> Option<SecretId> {
+        let shared = rule.group.as_ref().and_then(|group| self.groups.get(group).copied());
+        if let Some(id) = shared {
+            if let Some(new) = self.new.iter_mut().find(|new| new.id == id) {
+                new.rule.length = new.rule.length.max(rule.length);
+            }
+            return Some(id);
+        }
+        let id = self.new_id.as_mut()?();
+        self.new.push(NewSecret { id, rule: rule.clone() });
+        if let Some(group) = &rule.group {
+            self.groups.insert(group.clone(), id);
+        }
+        Some(id)
+    }
+}
