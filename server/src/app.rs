@@ -4,9 +4,9 @@ use crate::{
     clock::Clock,
     clusters::Clusters,
     config::Config,
-    libraries::Libraries,
     operation::feed::Feed,
     seal::Sealer,
+    service::sign_in::Attempts,
     store::Database,
 };
 use std::{ops::Deref, sync::Arc};
@@ -30,10 +30,10 @@ pub struct Parts {
     pub feed: Feed,
     /// Connections to clusters, and the drivers that know them.
     pub clusters: Clusters,
-    /// Connections to libraries.
-    pub libraries: Libraries,
     /// Password hashes are dear; so many are computed at the same time.
     pub password_work: Semaphore,
+    /// The failed attempts to sign in of the last minute.
+    pub sign_in_attempts: Attempts,
 }
 
 impl App {
@@ -46,8 +46,7 @@ impl App {
     pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let database = Database::open(&config.database_url(), config.database.connections.unwrap_or(8)).await?;
         let sealer = Sealer::open(&config.key_file())?;
-        let clusters = Clusters::new(&config.clusters)?;
-        let libraries = Libraries::new(&config.library);
+        let clusters = Clusters::new(&config.clusters).await?;
         let feed = Feed::new(database.clone(), &config.database_url());
         Ok(Self::new(Parts {
             config,
@@ -56,8 +55,8 @@ impl App {
             sealer,
             feed,
             clusters,
-            libraries,
             password_work: Semaphore::new(2),
+            sign_in_attempts: Attempts::default(),
         }))
     }
 }

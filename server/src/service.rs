@@ -5,3 +5,5 @@
 //! mutation leaves an audit entry in the same transaction.
 
 pub mod authorize;
+pub mod rollout;
+pub mod state;
