@@ -120,9 +120,12 @@ impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind, Error as Diesel};
         match error {
-            Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
-                Self::Conflict("something else changed this at the same time; try again".into())
-            }
+            Diesel::DatabaseError(
+                DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation,
+                _,
+            ) => Self::Conflict("something else changed this at the same time; try again".into()),
             error => Self::internal(error),
         }
     }

@@ -48,6 +48,8 @@ kinds! {
     EnterpriseKind EnterpriseId "Enterprise";
     /// A person who signs in.
     UserKind UserId "User";
+    /// A person, as they see themselves.
+    ViewerKind ViewerId "Viewer";
     /// A person's signed-in session.
     SessionKind SessionId "Session";
     /// People and a namespace.

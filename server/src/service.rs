@@ -7,3 +7,6 @@
 pub mod authorize;
 pub mod rollout;
 pub mod state;
+pub mod deploy_application;
+pub mod dry_run;
+pub mod execute;

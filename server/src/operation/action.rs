@@ -4,7 +4,7 @@
 //! default, and none is renamed.
 
 use crate::{
-    id::{ApplicationId, ClusterId},
+    id::{ApplicationId, ClusterId, EnterpriseId},
     store::cluster_object::OwnerKey,
 };
 use ropeway_clusters::ObjectRef;
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Seconds that a probe of the library may take.
+const PROBE_DEADLINE_SECONDS: u32 = 240;
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -26,6 +29,8 @@ pub enum Action {
     Apply(Apply),
     /// Deletes objects.
     Delete(Delete),
+    /// Lets pods pull a tiny image from the library.
+    ProbeLibrary(ProbeLibrary),
 }
 
 /// Makes a namespace and what every namespace of ours has.
@@ -153,6 +158,18 @@ pub struct DoomedObject {
     pub orphan: bool,
 }
 
+/// Finds out whether the nodes of a cluster can pull from the library, and records it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeLibrary {
+    /// Which cluster.
+    pub cluster_id: ClusterId,
+    /// Whose library.
+    pub enterprise_id: EnterpriseId,
+    /// Of which configuration of the library: another one has a probe of its own.
+    pub library_generation: i64,
+}
+
 /// What becomes true in the store when a step has succeeded, in the transaction that says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "value", rename_all = "camelCase")]
@@ -172,6 +189,7 @@ impl Action {
     pub fn deadline_seconds(&self) -> Option<u32> {
         match self {
             Self::EnsureNamespace(_) => None,
+            Self::ProbeLibrary(_) => Some(PROBE_DEADLINE_SECONDS),
             Self::Apply(apply) => Some(apply.deadline_seconds),
             Self::Delete(delete) => Some(delete.deadline_seconds),
         }
@@ -180,7 +198,7 @@ impl Action {
     /// What becomes true in the store when it has succeeded.
     pub fn on_success(&self) -> &[Effect] {
         match self {
-            Self::EnsureNamespace(_) => &[],
+            Self::EnsureNamespace(_) | Self::ProbeLibrary(_) => &[],
             Self::Apply(apply) => &apply.on_success,
             Self::Delete(delete) => &delete.on_success,
         }
@@ -191,7 +209,7 @@ impl Action {
         match self {
             Self::EnsureNamespace(ensure) => ensure.pull_secret.iter().map(|secret| secret.password).collect(),
             Self::Apply(apply) => apply.objects.iter().flat_map(|object| secrets_in(&object.manifest)).collect(),
-            Self::Delete(_) => BTreeSet::new(),
+            Self::Delete(_) | Self::ProbeLibrary(_) => BTreeSet::new(),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Who did what.
 
 use crate::{
-    id::{AuditId, EnterpriseId},
+    id::{ApplicationId, AuditId, ClusterId, EnterpriseId, TeamId, TemplateId},
     on,
-    store::{Conn, Instant, schema::audit_entries},
+    store::{
+        Conn, Instant,
+        schema::{applications, audit_entries, clusters, enterprises, teams, templates},
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -60,4 +63,52 @@ pub async fn page(
 /// How many entries an enterprise has.
 pub async fn total(conn: &mut Conn, enterprise: EnterpriseId) -> QueryResult<i64> {
     on!(conn, |c| audit_entries::table.filter(audit_entries::enterprise_id.eq(enterprise)).count().get_result(c).await)
+}
+
+/// Those with these ids.
+pub async fn by_ids(conn: &mut Conn, ids: &[AuditId]) -> QueryResult<Vec<AuditEntry>> {
+    on!(conn, |c| audit_entries::table
+        .filter(audit_entries::id.eq_any(ids))
+        .select(AuditEntry::as_select())
+        .load(c)
+        .await)
+}
+
+/// What a mutation is about: it tells in whose log an attempt is kept that was refused before anything was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Of no enterprise.
+    Nothing,
+    /// An enterprise.
+    Enterprise(EnterpriseId),
+    /// A team.
+    Team(TeamId),
+    /// A cluster.
+    Cluster(ClusterId),
+    /// An application.
+    Application(ApplicationId),
+    /// A template.
+    Template(TemplateId),
+}
+
+/// Whose a subject is; none if it does not exist.
+pub async fn enterprise_of(conn: &mut Conn, subject: Subject) -> QueryResult<Option<EnterpriseId>> {
+    match subject {
+        Subject::Nothing => Ok(None),
+        Subject::Enterprise(id) => {
+            on!(conn, |c| enterprises::table.find(id).select(enterprises::id).first(c).await.optional())
+        }
+        Subject::Team(id) => {
+            on!(conn, |c| teams::table.find(id).select(teams::enterprise_id).first(c).await.optional())
+        }
+        Subject::Cluster(id) => {
+            on!(conn, |c| clusters::table.find(id).select(clusters::enterprise_id).first(c).await.optional())
+        }
+        Subject::Application(id) => {
+            on!(conn, |c| applications::table.find(id).select(applications::enterprise_id).first(c).await.optional())
+        }
+        Subject::Template(id) => {
+            on!(conn, |c| templates::table.find(id).select(templates::enterprise_id).first(c).await.optional())
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     on,
     store::{
         Conn, Instant, Key, Stored, Word,
-        schema::{applications, clusters, library_reachability},
+        schema::{applications, clusters, installations, library_reachability, sealed_values},
     },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
@@ -232,6 +232,21 @@ pub async fn record(conn: &mut Conn, id: ClusterId, generation: i64, seen: &Sigh
 /// Forgets a cluster.
 pub async fn delete(conn: &mut Conn, id: ClusterId) -> QueryResult<usize> {
     on!(conn, |c| diesel::delete(clusters::table.find(id)).execute(c).await)
+}
+
+/// Forgets a sealed kubeconfig that no cluster has any more.
+pub async fn forget_kubeconfig(conn: &mut Conn, id: Key<SecretId>) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(sealed_values::table.find(id)).execute(c).await)
+}
+
+/// Whether something was ever installed in a cluster: records of it are kept.
+pub async fn has_history(conn: &mut Conn, id: ClusterId) -> QueryResult<bool> {
+    on!(conn, |c| installations::table
+        .filter(installations::cluster_id.eq(id))
+        .count()
+        .get_result::<i64>(c)
+        .await)
+    .map(|count| count > 0)
 }
 
 /// The names of the applications in a cluster, a few of them.

@@ -18,7 +18,7 @@ pub type OwnerKey = Id<OwnerKind>;
 
 /// An object in a cluster that is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = cluster_objects, check_for_backend(Pg, Sqlite))]
+#[diesel(table_name = cluster_objects, check_for_backend(Pg, Sqlite), treat_none_as_default_value = false)]
 pub struct ClusterObject {
     /// Its id.
     pub id: ObjectId,

@@ -2,7 +2,7 @@
 
 use diesel::{
     ConnectionError, ConnectionResult, QueryResult,
-    connection::AnsiTransactionManager,
+    connection::{AnsiTransactionManager, InstrumentationEvent},
     migration::{Migration, MigrationSource},
     sqlite::SqliteConnection,
 };
@@ -12,7 +12,14 @@ use diesel_async::{
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 /// A connection to PostgreSQL.
 pub type PgConn = AsyncPgConnection;
@@ -29,18 +36,19 @@ const MIGRATION_LOCK: i64 = 0x0072_6f70_6577_6179;
 /// How long a request waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(10);
 
-/// Where rows live.
+/// Where rows live. Cheap to clone.
 #[derive(Clone)]
-pub enum Database {
+pub struct Database {
+    pools: Pools,
+    queries: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+enum Pools {
     /// For production and several replicas.
     Postgres(deadpool::Pool<PgConn>),
     /// For one process: many readers, one writer.
-    Sqlite {
-        /// Connections that never write.
-        read: deadpool::Pool<SqliteConn>,
-        /// The one that does.
-        write: deadpool::Pool<SqliteConn>,
-    },
+    Sqlite { read: deadpool::Pool<SqliteConn>, write: deadpool::Pool<SqliteConn> },
 }
 
 /// A pooled connection to either database.
@@ -89,13 +97,14 @@ macro_rules! on {
 impl Database {
     /// Opens `sqlite:<path>` or `postgres://...`, with at most `size` connections. Nothing is migrated.
     pub async fn open(url: &str, size: usize) -> Result<Self, DatabaseError> {
+        let queries = Arc::new(AtomicU64::new(0));
         if let Some(path) = url.strip_prefix("sqlite:") {
             if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 tokio::fs::create_dir_all(folder).await.map_err(DatabaseError::Folder)?;
             }
             let pool = |size| {
-                let manager =
-                    AsyncDieselConnectionManager::<SqliteConn>::new_with_config(path, sqlite_config());
+                let config = sqlite_config(Arc::clone(&queries));
+                let manager = AsyncDieselConnectionManager::<SqliteConn>::new_with_config(path, config);
                 deadpool::Pool::builder(manager)
                     .max_size(size)
                     .wait_timeout(Some(POOL_WAIT))
@@ -103,16 +112,17 @@ impl Database {
                     .build()
                     .map_err(|e| DatabaseError::Pool(e.into()))
             };
-            Ok(Self::Sqlite { write: pool(1)?, read: pool(size)? })
+            Ok(Self { pools: Pools::Sqlite { write: pool(1)?, read: pool(size)? }, queries })
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let pool = deadpool::Pool::builder(AsyncDieselConnectionManager::<PgConn>::new(url))
+            let config = postgres_config(Arc::clone(&queries));
+            let pool = deadpool::Pool::builder(AsyncDieselConnectionManager::<PgConn>::new_with_config(url, config))
                 .max_size(size)
                 .wait_timeout(Some(POOL_WAIT))
                 .create_timeout(Some(POOL_WAIT))
                 .runtime(::deadpool::Runtime::Tokio1)
                 .build()
                 .map_err(|e| DatabaseError::Pool(e.into()))?;
-            Ok(Self::Postgres(pool))
+            Ok(Self { pools: Pools::Postgres(pool), queries })
         } else {
             let scheme = url.split(':').next().unwrap_or_default();
             Err(DatabaseError::Url(scheme.chars().take(20).collect()))
@@ -121,8 +131,8 @@ impl Database {
 
     /// Brings the tables up to date and says which migrations that took. Replicas wait for each other.
     pub async fn migrate(&self) -> Result<Vec<String>, DatabaseError> {
-        match self {
-            Self::Postgres(pool) => {
+        match &self.pools {
+            Pools::Postgres(pool) => {
                 let mut conn = pool.get().await.map_err(|e| DatabaseError::Pool(e.into()))?;
                 let migrate = |e: diesel::result::Error| DatabaseError::Migrate(e.into());
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await.map_err(migrate)?;
@@ -132,7 +142,7 @@ impl Database {
                 conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await.map_err(migrate)?;
                 ran.map_err(DatabaseError::Migrate)
             }
-            Self::Sqlite { write, .. } => {
+            Pools::Sqlite { write, .. } => {
                 let mut conn = write.get().await.map_err(|e| DatabaseError::Pool(e.into()))?;
                 conn.spawn_blocking(|conn| Ok(run_pending(conn, SQLITE_MIGRATIONS)))
                     .await
@@ -156,25 +166,30 @@ impl Database {
 
     /// A connection to read from.
     pub async fn read(&self) -> Result<Conn, DatabaseError> {
-        match self {
-            Self::Postgres(pool) => pool.get().await.map(Conn::Postgres),
-            Self::Sqlite { read, .. } => read.get().await.map(Conn::Sqlite),
+        match &self.pools {
+            Pools::Postgres(pool) => pool.get().await.map(Conn::Postgres),
+            Pools::Sqlite { read, .. } => read.get().await.map(Conn::Sqlite),
         }
         .map_err(|e| DatabaseError::Pool(e.into()))
     }
 
     /// A connection to write to. With SQLite there is one: whoever holds it keeps all others from writing.
     pub async fn write(&self) -> Result<Conn, DatabaseError> {
-        match self {
-            Self::Postgres(pool) => pool.get().await.map(Conn::Postgres),
-            Self::Sqlite { write, .. } => write.get().await.map(Conn::Sqlite),
+        match &self.pools {
+            Pools::Postgres(pool) => pool.get().await.map(Conn::Postgres),
+            Pools::Sqlite { write, .. } => write.get().await.map(Conn::Sqlite),
         }
         .map_err(|e| DatabaseError::Pool(e.into()))
     }
 
     /// Whether several processes may use this database at the same time.
     pub fn allows_replicas(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.pools, Pools::Postgres(_))
+    }
+
+    /// How many statements were sent since it was opened, for tests that state what a request costs.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
     }
 }
 
@@ -216,10 +231,33 @@ where
     Ok(harness.run_pending_migrations(migrations)?.iter().map(ToString::to_string).collect())
 }
 
-fn sqlite_config() -> ManagerConfig<SqliteConn> {
+fn count(queries: Arc<AtomicU64>) -> impl FnMut(InstrumentationEvent<'_>) + Send + 'static {
+    move |event: InstrumentationEvent<'_>| {
+        if matches!(event, InstrumentationEvent::StartQuery { .. }) {
+            queries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn postgres_config(queries: Arc<AtomicU64>) -> ManagerConfig<PgConn> {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|path| {
+    config.custom_setup = Box::new(move |url| {
+        let url = url.to_owned();
+        let queries = Arc::clone(&queries);
+        Box::pin(async move {
+            let mut conn = PgConn::establish(&url).await?;
+            conn.set_instrumentation(count(queries));
+            ConnectionResult::Ok(conn)
+        })
+    });
+    config
+}
+
+fn sqlite_config(queries: Arc<AtomicU64>) -> ManagerConfig<SqliteConn> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(move |path| {
         let path = path.to_owned();
+        let queries = Arc::clone(&queries);
         Box::pin(async move {
             let mut conn = SqliteConn::establish(&path).await?;
             conn.batch_execute(
@@ -228,6 +266,7 @@ fn sqlite_config() -> ManagerConfig<SqliteConn> {
             )
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
+            conn.set_instrumentation(count(queries));
             ConnectionResult::Ok(conn)
         })
     });

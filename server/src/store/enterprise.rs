@@ -30,6 +30,16 @@ pub async fn count(conn: &mut Conn) -> QueryResult<i64> {
     on!(conn, |c| enterprises::table.count().get_result(c).await)
 }
 
+/// Keeps others from changing its members for the rest of the transaction; none if there is no such enterprise.
+pub async fn lock(conn: &mut Conn, id: EnterpriseId) -> QueryResult<Option<Enterprise>> {
+    on!(conn, |c| diesel::update(enterprises::table.find(id))
+        .set(enterprises::name.eq(enterprises::name))
+        .returning(Enterprise::as_returning())
+        .get_result(c)
+        .await
+        .optional())
+}
+
 /// All ids.
 pub async fn ids(conn: &mut Conn) -> QueryResult<Vec<EnterpriseId>> {
     on!(conn, |c| enterprises::table.select(enterprises::id).order(enterprises::id).load(c).await)

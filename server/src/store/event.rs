@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 /// Something that happened to an operation.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = events, check_for_backend(Pg, Sqlite))]
+#[diesel(table_name = events, check_for_backend(Pg, Sqlite), treat_none_as_default_value = false)]
 pub struct Event {
     /// To which.
     pub operation_id: OperationId,

@@ -34,6 +34,20 @@ pub async fn role(conn: &mut Conn, enterprise: EnterpriseId, user: UserId) -> Qu
     Ok(role.map(|role| role.0))
 }
 
+/// What the administrators of an enterprise and these people are in it.
+pub async fn roles_among(
+    conn: &mut Conn,
+    enterprise: EnterpriseId,
+    people: &[UserId],
+) -> QueryResult<Vec<(UserId, Word<EnterpriseRole>)>> {
+    on!(conn, |c| members::table
+        .filter(members::enterprise_id.eq(enterprise))
+        .filter(members::user_id.eq_any(people).or(members::role.eq(Word(EnterpriseRole::Administrator))))
+        .select((members::user_id, members::role))
+        .load(c)
+        .await)
+}
+
 /// All roles of somebody, by enterprise.
 pub async fn roles_of(conn: &mut Conn, user: UserId) -> QueryResult<Vec<(EnterpriseId, Word<EnterpriseRole>)>> {
     on!(conn, |c| members::table

@@ -18,7 +18,7 @@ pub type WorkerId = Id<WorkerKind>;
 
 /// A durable, long-running job.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = operations, check_for_backend(Pg, Sqlite))]
+#[diesel(table_name = operations, check_for_backend(Pg, Sqlite), treat_none_as_default_value = false)]
 pub struct Operation {
     /// Its id.
     pub id: OperationId,

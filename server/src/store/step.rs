@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 /// One step of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = steps, check_for_backend(Pg, Sqlite))]
+#[diesel(table_name = steps, check_for_backend(Pg, Sqlite), treat_none_as_default_value = false)]
 pub struct Step {
     /// Of what.
     pub operation_id: OperationId,

@@ -69,6 +69,16 @@ pub async fn find(conn: &mut Conn, id: TeamId) -> QueryResult<Option<Team>> {
     on!(conn, |c| teams::table.find(id).select(Team::as_select()).first(c).await.optional())
 }
 
+/// Keeps others from changing its members for the rest of the transaction; none if there is no such team.
+pub async fn lock(conn: &mut Conn, id: TeamId) -> QueryResult<Option<Team>> {
+    on!(conn, |c| diesel::update(teams::table.find(id))
+        .set(teams::name.eq(teams::name))
+        .returning(Team::as_returning())
+        .get_result(c)
+        .await
+        .optional())
+}
+
 /// The team with this slug.
 pub async fn by_slug(conn: &mut Conn, enterprise: EnterpriseId, slug: &str) -> QueryResult<Option<Team>> {
     on!(conn, |c| teams::table
@@ -189,6 +199,16 @@ pub async fn delete_member(conn: &mut Conn, team: TeamId, user: UserId) -> Query
     on!(conn, |c| diesel::delete(team_members::table.find((team, user))).execute(c).await)
 }
 
+/// What the owners of a team and these people are in it.
+pub async fn roles_among(conn: &mut Conn, team: TeamId, people: &[UserId]) -> QueryResult<Vec<(UserId, Word<TeamRole>)>> {
+    on!(conn, |c| team_members::table
+        .filter(team_members::team_id.eq(team))
+        .filter(team_members::user_id.eq_any(people).or(team_members::role.eq(Word(TeamRole::Owner))))
+        .select((team_members::user_id, team_members::role))
+        .load(c)
+        .await)
+}
+
 /// How many owners a team has.
 pub async fn owners(conn: &mut Conn, team: TeamId) -> QueryResult<i64> {
     on!(conn, |c| team_members::table
@@ -288,6 +308,16 @@ pub async fn opened_on(conn: &mut Conn, cluster: ClusterId) -> QueryResult<Vec<S
 pub async fn has_installations(conn: &mut Conn, team: TeamId, cluster: ClusterId) -> QueryResult<bool> {
     on!(conn, |c| installations::table
         .filter(installations::team_id.eq(team).and(installations::cluster_id.eq(cluster)))
+        .count()
+        .get_result::<i64>(c)
+        .await)
+    .map(|count| count > 0)
+}
+
+/// Whether a team ever installed something: records of it are kept.
+pub async fn has_history(conn: &mut Conn, team: TeamId) -> QueryResult<bool> {
+    on!(conn, |c| installations::table
+        .filter(installations::team_id.eq(team))
         .count()
         .get_result::<i64>(c)
         .await)

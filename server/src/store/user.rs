@@ -57,6 +57,16 @@ pub async fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
     on!(conn, |c| users::table.find(id).select(User::as_select()).first(c).await.optional())
 }
 
+/// Whether a session is still valid.
+pub async fn session_lives(conn: &mut Conn, id: SessionId, now: Instant) -> QueryResult<bool> {
+    on!(conn, |c| sessions::table
+        .filter(sessions::id.eq(id).and(sessions::expires_at.gt(now)))
+        .count()
+        .get_result::<i64>(c)
+        .await)
+    .map(|count| count > 0)
+}
+
 /// Those who share an enterprise with somebody.
 pub async fn by_ids(conn: &mut Conn, ids: &[UserId], seen_by: UserId) -> QueryResult<Vec<User>> {
     let (mine, theirs) = diesel::alias!(members as mine, members as theirs);

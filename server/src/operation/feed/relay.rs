@@ -1,10 +1,7 @@
 //! Wakes between processes, by LISTEN and NOTIFY of PostgreSQL. With SQLite there is one process.
 
 use super::{Feed, Topic};
-use crate::{
-    id::Id,
-    store::Database,
-};
+use crate::id::Id;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use std::{future::poll_fn, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
@@ -24,7 +21,7 @@ impl Feed {
     /// Carries wakes between processes that use one PostgreSQL database, over one connection, which is made anew
     /// whenever it breaks. Runs until `shutdown`; with SQLite it only waits for that.
     pub async fn relay(&self, shutdown: CancellationToken) {
-        if matches!(self.0.database, Database::Sqlite { .. }) {
+        if !self.0.database.allows_replicas() {
             return shutdown.cancelled().await;
         }
         let pauses = || {

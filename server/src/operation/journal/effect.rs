@@ -17,39 +17,41 @@ pub(super) async fn write(conn: &mut Conn, application: Option<ApplicationId>, e
     let Some(application) = application else { return Ok(()) };
     match effect {
         Effect::ComponentDeployed(spec) => {
-            let row = components::application_id.eq(application).and(components::key.eq(Key(spec.key)));
-            on!(conn, |c| diesel::update(components::table.filter(row))
+            let row = || components::application_id.eq(application).and(components::key.eq(Key(spec.key)));
+            on!(conn, |c| diesel::update(components::table.filter(row()))
                 .set(components::deployed.eq(Stored((**spec).clone())))
                 .execute(c)
                 .await)?;
         }
         Effect::ComponentGone(key) => {
-            let row = components::application_id.eq(application).and(components::key.eq(Key(*key)));
-            on!(conn, |c| diesel::delete(components::table.filter(row.and(components::desired.is_null())))
+            let row = || components::application_id.eq(application).and(components::key.eq(Key(*key)));
+            on!(conn, |c| diesel::delete(components::table.filter(row().and(components::desired.is_null())))
                 .execute(c)
                 .await)?;
-            on!(conn, |c| diesel::update(components::table.filter(row))
+            on!(conn, |c| diesel::update(components::table.filter(row()))
                 .set(components::deployed.eq(None::<Vec<u8>>))
                 .execute(c)
                 .await)?;
         }
         Effect::ResourceDeployed(spec) => {
-            let row =
-                kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(spec.key)));
-            on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row))
+            let row = || {
+                kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(spec.key)))
+            };
+            on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row()))
                 .set(kubernetes_resources::deployed.eq(Stored((**spec).clone())))
                 .execute(c)
                 .await)?;
         }
         Effect::ResourceGone(key) => {
-            let row =
-                kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(*key)));
+            let row = || {
+                kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(*key)))
+            };
             on!(conn, |c| diesel::delete(
-                kubernetes_resources::table.filter(row.and(kubernetes_resources::desired.is_null()))
+                kubernetes_resources::table.filter(row().and(kubernetes_resources::desired.is_null()))
             )
             .execute(c)
             .await)?;
-            on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row))
+            on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row()))
                 .set(kubernetes_resources::deployed.eq(None::<Vec<u8>>))
                 .execute(c)
                 .await)?;

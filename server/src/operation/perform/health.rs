@@ -1,0 +1,88 @@
+//! Waits until the driver finds objects healthy.
+
+use crate::operation::Outcome;
+use ropeway_clusters::{Cluster, ObjectRef, Observed, Verdict, Watch, labels};
+use ropeway_drivers as drivers;
+use ropeway_drivers::{CallError, Driver, HealthState, Target};
+use tokio::time::Instant;
+
+/// How many objects that are not healthy are named.
+const NAMED: usize = 3;
+
+/// Waits until the driver finds all of these objects healthy. A deadline that passes is a failure, with what was last
+/// seen. The contents of Secrets are never shown to a driver: a Secret is as it should be once it is applied.
+pub(super) async fn await_healthy(
+    cluster: &Cluster,
+    driver: &Driver,
+    target: &Target,
+    application: &str,
+    references: &[ObjectRef],
+    deadline: Instant,
+) -> Result<(), Outcome> {
+    let references: Vec<ObjectRef> = references.iter().filter(|reference| !is_secret(reference)).cloned().collect();
+    if references.is_empty() {
+        return Ok(());
+    }
+    let watch = Watch {
+        references,
+        namespace: target.namespace.clone(),
+        selector: Some(format!("{}={application}", labels::APPLICATION)),
+        details: true,
+    };
+    let judge = |observed: std::sync::Arc<[Observed]>| async move { judge(driver, target, &observed).await };
+    match cluster.watch_until(&watch, deadline, judge).await {
+        Ok(()) => Ok(()),
+        // What it waited for did not come: that is no fault of the transport, and waiting again is of no use.
+        Err(error @ ropeway_clusters::Error::Timeout { .. }) => Err(Outcome::failed(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdict<()> {
+    let objects: Vec<drivers::Observed> = observed.iter().flat_map(shown_to_driver).collect();
+    match driver.assess(target, &objects).await {
+        Ok(health) if health.state == HealthState::Healthy => Verdict::Done(()),
+        Ok(health) => {
+            let ill = health.items.iter().filter(|item| item.state != HealthState::Healthy);
+            let mut named: Vec<String> = ill
+                .clone()
+                .take(NAMED)
+                .map(|item| format!("{} {}: {}", item.reference.kind, item.reference.name, item.message))
+                .collect();
+            let more = ill.count().saturating_sub(NAMED);
+            if more > 0 {
+                named.push(format!("and {more} more"));
+            }
+            Verdict::Continue(named.join("; "))
+        }
+        Err(error @ CallError::Busy { .. }) => Verdict::Continue(error.to_string()),
+        Err(error) => Verdict::Fail(error.to_string()),
+    }
+}
+
+/// An object and its pods: they explain why it is not healthy.
+fn shown_to_driver(observed: &Observed) -> Vec<drivers::Observed> {
+    let reference = &observed.reference;
+    let itself = drivers::Observed {
+        reference: drivers::ObjectRef {
+            api_version: reference.api_version.clone(),
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
+        },
+        object: observed.object.clone(),
+        events: observed.events.clone(),
+    };
+    let pods = observed.pods.iter().filter_map(|pod| {
+        let name = pod.pointer("/metadata/name")?.as_str()?.to_owned();
+        Some(drivers::Observed {
+            reference: drivers::ObjectRef { api_version: "v1".into(), kind: "Pod".into(), name },
+            object: Some(pod.clone()),
+            events: Vec::new(),
+        })
+    });
+    std::iter::once(itself).chain(pods).collect()
+}
+
+fn is_secret(reference: &ObjectRef) -> bool {
+    reference.api_version == "v1" && reference.kind == "Secret"
+}

@@ -1,0 +1,229 @@
+//! Bringing the edits of an application into its cluster.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    error::{Error, Result},
+    graphql::id::encode_text,
+    id::{ApplicationId, ComponentId},
+    operation::journal::{self, Lock, NewOperation, NewStep},
+    service::{
+        audit::{self, Act, Subject, audited},
+        execute::{self, Executed, Observed},
+        rollout::{Scope, blocker},
+        state::Side,
+    },
+    store::{application, application::Application},
+};
+use ropeway_domain::{
+    ComponentKey, ResourceKey,
+    access::TeamAction,
+    change::Owner,
+    deploy::plan_deployment,
+    operation::OperationKind,
+    plan::{Plan, PlanBasis, plan_digest},
+    preflight::{Surroundings, Wanted, preflight},
+    validate,
+};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be deployed.
+#[derive(Debug, Clone)]
+pub struct Deploy {
+    /// Of which application.
+    pub application_id: ApplicationId,
+    /// Which components; none: everything, Kubernetes resources and removals included.
+    pub component_ids: Option<Vec<ComponentId>>,
+    /// The plan that was looked at; none: whatever it is now.
+    pub plan_digest: Option<String>,
+    /// Seconds that a wave may take.
+    pub progress_deadline_seconds: Option<i32>,
+}
+
+/// A plan with what carries it out.
+struct Decided {
+    plan: Plan,
+    steps: Vec<NewStep>,
+}
+
+/// What deploying would change.
+pub async fn plan(app: &App, actor: &Actor, input: &Deploy) -> Result<Plan> {
+    let observed = Observed::of(app, actor, input.application_id, TeamAction::View).await?;
+    Ok(decide(app, &observed, input).await?.plan)
+}
+
+/// Deploys. Without a named plan the current one is executed.
+pub async fn deploy_application(app: &App, actor: &Actor, input: &Deploy) -> Result<Executed<Application>> {
+    let act = Act::new("deployApplication", Subject::Application(input.application_id), encode_text(input.application_id));
+    audited(app, actor, act, async || {
+        let observed = Observed::of(app, actor, input.application_id, TeamAction::Deploy).await?;
+        if let Some(operation) = observed.state.application.locked_by {
+            return Err(execute::busy(operation));
+        }
+        let decided = decide(app, &observed, input).await?;
+        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+            return Ok(Executed::Stale(decided.plan));
+        }
+        execute::check_executable(&decided.plan)?;
+        commit(app, actor, &observed, decided).await
+    })
+    .await
+}
+
+async fn commit(app: &App, actor: &Actor, observed: &Observed, decided: Decided) -> Result<Executed<Application>> {
+    let application = observed.state.application.clone();
+    let now = app.clock.now();
+    let digest = decided.plan.digest.to_string();
+    let mut conn = app.database.write().await?;
+    let operation = conn
+        .transaction(async |conn| {
+            if !application::advance(conn, application.id, application.generation).await? {
+                return Err(execute::changed_meanwhile());
+            }
+            let new = NewOperation {
+                kind: OperationKind::Deploy,
+                enterprise_id: application.enterprise_id,
+                team_id: Some(application.team_id),
+                application_id: Some(application.id),
+                cluster_id: Some(application.cluster_id),
+                publication_id: None,
+                installation_id: None,
+                record_id: None,
+                retry_of: None,
+                created_by: actor.display_name.clone(),
+                plan_digest: Some(digest.clone()),
+                lock: Lock::Free,
+                steps: decided.steps,
+            };
+            let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
+            let object = Some(encode_text(application.id));
+            let enterprise = Some(application.enterprise_id);
+            audit::done(conn, actor, now, "deployApplication", enterprise, object, Some(digest)).await?;
+            Ok::<_, Error>(operation)
+        })
+        .await?;
+    drop(conn);
+    execute::wake(app, &operation);
+    let application = Application { locked_by: Some(operation.id), ..application };
+    Ok(Executed::Begun { subject: application, operation })
+}
+
+async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decided> {
+    let state = &observed.state;
+    let deadline = execute::deadline(app, input.progress_deadline_seconds)?;
+    let (desired, deployed) = (state.whole(Side::Desired), state.whole(Side::Deployed));
+    let selection = selection(observed, input)?;
+    let chosen = |owner: Owner| match (&selection, owner) {
+        (None, _) => true,
+        (Some(keys), Owner::Component(key)) => keys.contains(&key),
+        (Some(_), Owner::Resource(_)) => false,
+    };
+    let changes: Vec<_> =
+        plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();
+    let gone = |desired: bool, deployed: bool| !desired && deployed;
+    let scope = Scope {
+        components: desired.components.keys().copied().filter(|key| chosen(Owner::Component(*key))).collect(),
+        resources: desired.resources.keys().copied().filter(|key| chosen(Owner::Resource(*key))).collect(),
+        gone_components: state
+            .components
+            .iter()
+            .filter(|(key, row)| gone(row.desired.is_some(), row.deployed.is_some()) && chosen(Owner::Component(**key)))
+            .map(|(key, _)| *key)
+            .collect(),
+        gone_resources: state
+            .resources
+            .iter()
+            .filter(|(key, row)| gone(row.desired.is_some(), row.deployed.is_some()) && chosen(Owner::Resource(**key)))
+            .map(|(key, _)| *key)
+            .collect(),
+        delete_volumes: false,
+    };
+
+    let mut blockers = observed.cluster_blockers();
+    let components: Vec<_> = desired.components.values().map(|one| one.spec.clone()).collect();
+    let resources: Vec<_> = desired.resources.values().map(|one| one.spec.clone()).collect();
+    for problem in validate::application(&components, &resources) {
+        blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
+    }
+    let revision = execute::revision(state.application.generation + 1, None);
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision).await?;
+    let found = check(observed, &desired, &deployed, &scope);
+    blockers.extend(rollout.blockers.iter().cloned());
+    blockers.extend(findings.blockers);
+    blockers.extend(found.blockers);
+    let mut warnings = rollout.warnings.clone();
+    warnings.extend(findings.warnings);
+    warnings.extend(found.warnings);
+    warnings.dedup();
+
+    let steps = match observed.steps(&desired, &rollout, &scope, deadline) {
+        Ok(steps) => steps,
+        Err(error) => {
+            blockers.push(blocker("CYCLE", error.to_string()));
+            Vec::new()
+        }
+    };
+    blockers.sort();
+    blockers.dedup();
+    let (driver, driver_config) = observed.driver_digests();
+    let basis = PlanBasis {
+        operation: OperationKind::Deploy.to_string(),
+        generation: state.application.generation,
+        version: None,
+        driver,
+        driver_config,
+        selection: selection.clone(),
+        accepted: BTreeSet::new(),
+        supplied: BTreeSet::new(),
+        live_fields: json!({ "warnings": warnings }),
+    };
+    let plan = Plan {
+        digest: plan_digest(&basis),
+        blockers,
+        warnings,
+        changes,
+        left: Vec::new(),
+        steps: execute::shown(&steps),
+        asks: Vec::new(),
+    };
+    Ok(Decided { plan, steps })
+}
+
+/// Whether the cluster can take what is new.
+fn check(
+    observed: &Observed,
+    desired: &ropeway_domain::installed::Installed,
+    deployed: &ropeway_domain::installed::Installed,
+    scope: &Scope,
+) -> ropeway_domain::preflight::Preflight {
+    let new_component = |key: &&ComponentKey| scope.components.contains(*key) && !deployed.components.contains_key(*key);
+    let new_resource = |key: &&ResourceKey| scope.resources.contains(*key) && !deployed.resources.contains_key(*key);
+    let components = desired.components.keys().filter(new_component).map(|key| &desired.components[key].spec).collect();
+    let resources = desired.resources.keys().filter(new_resource).map(|key| &desired.resources[key].spec).collect();
+    let wanted = Wanted {
+        components,
+        resources,
+        names: &desired.names(),
+        platforms: &BTreeMap::new(),
+        application_slug: None,
+        asks: &[],
+        needs_library: execute::needs_library(desired),
+    };
+    preflight(&observed.facts(), &wanted, &Surroundings::default())
+}
+
+/// The chosen components, by key. One that is not of this application is told.
+fn selection(observed: &Observed, input: &Deploy) -> Result<Option<BTreeSet<ComponentKey>>> {
+    let Some(ids) = &input.component_ids else { return Ok(None) };
+    let mut keys = BTreeSet::new();
+    for (place, id) in ids.iter().enumerate() {
+        let row = observed.state.component(*id);
+        let row = row.ok_or_else(|| {
+            let path = ["componentIds".to_owned(), place.to_string()];
+            Error::invalid("UNKNOWN_COMPONENT", path, "this is no component of the application")
+        })?;
+        keys.insert(row.key.0);
+    }
+    Ok(Some(keys))
+}

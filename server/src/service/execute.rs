@@ -1,0 +1,222 @@
+//! What all services that plan and execute share: what they observe, and how they answer.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    clusters::Reached,
+    error::{Error, Result, UserError},
+    graphql::id::encode_text,
+    id::{ApplicationId, InstallationId, OperationId},
+    libraries::PullAccess,
+    operation::{
+        feed::Topic,
+        journal::{JournalError, NewStep},
+    },
+    service::{
+        authorize,
+        dry_run::{self, Findings},
+        rollout::{self, Rollout, Scope},
+        state::ApplicationState,
+    },
+    store::{
+        self,
+        cluster_object::{self, ClusterObject},
+        library::Library,
+        operation::Operation,
+        team::Team,
+    },
+};
+use ropeway_domain::{
+    Digest,
+    access::TeamAction,
+    graph::GraphError,
+    installed::Installed,
+    model::Image,
+    plan::{Blocker, Plan, PlannedStep},
+    preflight::{ClusterFacts, LibraryReach},
+};
+
+/// Seconds that a wave may take at most.
+pub const MAX_DEADLINE_SECONDS: i32 = 86_400;
+
+/// What became of a request to execute a plan.
+#[derive(Debug, Clone)]
+pub enum Executed<T> {
+    /// It is under way.
+    Begun {
+        /// What it changes.
+        subject: T,
+        /// The operation that carries it out.
+        operation: Operation,
+    },
+    /// The plan that was named does not hold any more; this is the new one.
+    Stale(Plan),
+}
+
+/// An application with all that a plan for it rests on.
+pub struct Observed {
+    /// The application.
+    pub state: ApplicationState,
+    /// Its team.
+    pub team: Team,
+    /// Its objects in the cluster, as recorded.
+    pub live: Vec<ClusterObject>,
+    /// The library of the enterprise, if there is one.
+    pub library: Option<Library>,
+    /// Whether its cluster reaches that.
+    pub library_reach: LibraryReach,
+    /// Its cluster.
+    pub reached: Reached,
+}
+
+impl Observed {
+    /// Looks at an application, if the actor may do this in it.
+    pub async fn of(app: &App, actor: &Actor, id: ApplicationId, action: TeamAction) -> Result<Self> {
+        let mut conn = app.database.read().await?;
+        let application = authorize::application(&mut conn, actor, id, action).await?;
+        Self::load(app, conn, application).await
+    }
+
+    /// As [`Observed::of`], for those who were authorized already, and for what runs on its own.
+    pub async fn load(
+        app: &App,
+        mut conn: store::Conn,
+        application: store::application::Application,
+    ) -> Result<Self> {
+        let team = store::team::find(&mut conn, application.team_id).await?.ok_or(Error::NotFound("the team"))?;
+        let live = cluster_object::of_application(&mut conn, application.id).await?;
+        let library = store::library::find(&mut conn, application.enterprise_id).await?;
+        let state = ApplicationState::load(&mut conn, application).await?;
+        drop(conn);
+        let reached = app.reach(state.application.cluster_id).await?;
+        let library_reach = match &library {
+            Some(library) => app.library_reach(library, state.application.cluster_id).await?,
+            None => LibraryReach::Unchecked,
+        };
+        Ok(Self { state, team, live, library, library_reach, reached })
+    }
+
+    /// How the nodes pull from the library.
+    pub fn pull(&self) -> Option<PullAccess> {
+        self.library.as_ref().and_then(Library::pull_access)
+    }
+
+    /// What preflight is told of the cluster.
+    pub fn facts(&self) -> ClusterFacts {
+        self.reached.facts(self.library_reach.clone())
+    }
+
+    /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope.
+    pub async fn roll_out(&self, desired: &Installed, scope: &Scope, revision: &str) -> Result<(Rollout, Findings)> {
+        let registry = self.library.as_ref().map(|library| library.public_url.clone()).unwrap_or_default();
+        let pull = self.pull().is_some();
+        let rollout = rollout::render(&self.reached, &self.state, desired, &registry, pull, revision).await?;
+        let application = &self.state.application;
+        let id = application.id.to_string();
+        let findings =
+            dry_run::dry_run(&self.reached, &id, &application.namespace, &rollout, scope, &self.live).await?;
+        Ok((rollout, findings))
+    }
+
+    /// The steps of a rollout.
+    pub fn steps(
+        &self,
+        desired: &Installed,
+        rollout: &Rollout,
+        scope: &Scope,
+        deadline_seconds: u32,
+    ) -> Result<Vec<NewStep>, GraphError> {
+        let pull = self.pull();
+        rollout::steps(
+            &self.reached,
+            &self.state,
+            &self.team,
+            desired,
+            rollout,
+            scope,
+            &self.live,
+            pull.as_ref(),
+            deadline_seconds,
+        )
+    }
+
+    /// The digests of the driver and of its configuration, which every plan rests on.
+    pub fn driver_digests(&self) -> (Digest, Digest) {
+        (self.reached.driver.digest().clone(), Digest::of_value(&self.reached.row.config.0))
+    }
+
+    /// Nothing is begun in a cluster that is kept free of new work.
+    pub fn cluster_blockers(&self) -> Vec<Blocker> {
+        if self.reached.row.maintenance {
+            let message = format!("the cluster {} is in maintenance", self.reached.row.display_name);
+            return vec![rollout::blocker("CLUSTER_IN_MAINTENANCE", message)];
+        }
+        Vec::new()
+    }
+}
+
+/// Whether any image of a state comes from the library.
+pub fn needs_library(installed: &Installed) -> bool {
+    installed.components.values().any(|component| matches!(component.spec.image, Image::Library { .. }))
+}
+
+/// The steps, as they are shown.
+pub fn shown(steps: &[NewStep]) -> Vec<PlannedStep> {
+    let show = |(number, step): (u32, &NewStep)| PlannedStep {
+        number,
+        component: step.component_key,
+        summary: step.name.clone(),
+    };
+    (1..).zip(steps).map(show).collect()
+}
+
+/// Refuses a plan with blockers, telling all of them.
+pub fn check_executable(plan: &Plan) -> Result<()> {
+    rollout::refuse_blocked(&plan.blockers)
+}
+
+/// The seconds that a wave may take.
+pub fn deadline(app: &App, asked: Option<i32>) -> Result<u32> {
+    match asked {
+        None => Ok(app.config.operations.progress_deadline_seconds),
+        Some(seconds) if (1..=MAX_DEADLINE_SECONDS).contains(&seconds) => Ok(seconds.unsigned_abs()),
+        Some(seconds) => {
+            let message = format!("a progress deadline has 1 to {MAX_DEADLINE_SECONDS} seconds, not {seconds}");
+            Err(Error::invalid("OUT_OF_RANGE", ["progressDeadlineSeconds"], message))
+        }
+    }
+}
+
+/// An operation could not begin: another one is in the way.
+pub fn begin_error(error: JournalError) -> Error {
+    match error {
+        JournalError::Busy { operation_id } => busy(operation_id),
+        error => Error::internal(error),
+    }
+}
+
+/// Another operation changes the application.
+pub fn busy(operation: OperationId) -> Error {
+    UserError::new("APPLICATION_BUSY", "another operation changes this application; wait until it ends, or cancel it")
+        .naming(encode_text(operation))
+        .into()
+}
+
+/// Something else was changed since it was observed.
+pub fn changed_meanwhile() -> Error {
+    Error::Conflict("somebody else changed this application at the same time; look at it again".into())
+}
+
+/// Wakes whoever works and whoever watches, after a commit.
+pub fn wake(app: &App, operation: &Operation) {
+    app.feed.changed(operation);
+    app.feed.publish(Topic::Work);
+}
+
+/// What names the revision of what is applied: it changes with every rollout, and is no clock.
+pub fn revision(generation: i64, installation: Option<InstallationId>) -> String {
+    match installation {
+        Some(id) => format!("{generation}-{}", &id.0.simple().to_string()[24..]),
+        None => generation.to_string(),
+    }
+}

@@ -1,0 +1,157 @@
+//! Signing in.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    clock,
+    error::{Error, Result, UserError},
+    seal::Secret,
+    service::{
+        audit,
+        authenticate::{TOKEN_LENGTH, actor, token_hash},
+        password,
+        problems::is_user_name,
+    },
+    store::{
+        Instant, member,
+        user::{self, Session},
+    },
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Failed attempts for one name and one minute.
+pub const ATTEMPTS_PER_MINUTE: u32 = 10;
+
+/// Names that are remembered for their failed attempts. More than this are only seen when somebody tries names.
+const MAX_NAMES: usize = 10_000;
+
+/// How long an attempt counts.
+const WINDOW: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
+/// The failed attempts of the last minute, by name.
+#[derive(Debug, Default)]
+pub struct Attempts(Mutex<HashMap<String, Count>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    since: Instant,
+    attempts: u32,
+}
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// What requests carry; only its hash is stored.
+    pub token: Secret,
+    /// Who signed in.
+    pub actor: Actor,
+}
+
+/// Begins a session.
+pub async fn sign_in(app: &App, name: &str, given: Secret) -> Result<SignedIn> {
+    let now = app.clock.now();
+    if !is_user_name(name) {
+        password::verify(app, None, given).await?;
+        return Err(wrong());
+    }
+    app.sign_in_attempts.begin(name, now)?;
+    let user = {
+        let mut conn = app.database.read().await?;
+        user::by_name(&mut conn, name).await?
+    };
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
+    let fits = password::verify(app, hash, given).await?;
+    let Some(user) = user.filter(|_| fits) else { return Err(wrong()) };
+    app.sign_in_attempts.forget(name);
+
+    let token = Secret::new(clock::random_text(TOKEN_LENGTH));
+    let now = app.clock.now();
+    let lifetime = Duration::from_secs(u64::from(app.config.http.session_hours) * 3600);
+    let session = Session {
+        id: clock::new_id(),
+        user_id: user.id,
+        token_hash: token_hash(token.expose()),
+        created_at: now,
+        expires_at: Instant::new(now.0 + lifetime),
+    };
+    let actor = actor(&session, &user);
+    let mut conn = app.database.write().await?;
+    conn.transaction(async |conn| {
+        user::delete_expired_sessions(conn, now).await?;
+        user::insert_session(conn, &session).await?;
+        record(conn, &actor, now, "signIn").await
+    })
+    .await?;
+    Ok(SignedIn { token, actor })
+}
+
+/// Records what somebody did with their own account, in each of their enterprises.
+pub(super) async fn record(conn: &mut crate::store::Conn, actor: &Actor, now: Instant, action: &str) -> Result<()> {
+    let enterprises = member::roles_of(conn, actor.user_id).await?;
+    let object = crate::graphql::id::encode_text(actor.user_id);
+    if enterprises.is_empty() {
+        audit::done(conn, actor, now, action, None, Some(object.clone()), None).await?;
+    }
+    for (enterprise, _) in enterprises {
+        audit::done(conn, actor, now, action, Some(enterprise), Some(object.clone()), None).await?;
+    }
+    Ok(())
+}
+
+impl Attempts {
+    /// Counts an attempt, unless there were too many. One that succeeds is forgotten with [`Attempts::forget`].
+    pub fn begin(&self, name: &str, now: Instant) -> Result<()> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= MAX_NAMES && !counts.contains_key(name) {
+            counts.retain(|_, count| now.0 - count.since.0 < WINDOW);
+            if counts.len() >= MAX_NAMES {
+                return Err(too_many());
+            }
+        }
+        let count = counts.entry(name.to_owned()).or_insert(Count { since: now, attempts: 0 });
+        if now.0 - count.since.0 >= WINDOW {
+            *count = Count { since: now, attempts: 0 };
+        }
+        if count.attempts >= ATTEMPTS_PER_MINUTE {
+            return Err(too_many());
+        }
+        count.attempts += 1;
+        Ok(())
+    }
+
+    /// The name was proved.
+    pub fn forget(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+fn wrong() -> Error {
+    UserError::new("INVALID_CREDENTIALS", "the name or the password is wrong").into()
+}
+
+fn too_many() -> Error {
+    Error::RateLimited("too many attempts to sign in; wait a minute".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_limited_by_name_and_minute() {
+        let attempts = Attempts::default();
+        let at = |seconds: i64| Instant::new(chrono::DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap());
+        for _ in 0..ATTEMPTS_PER_MINUTE {
+            attempts.begin("ada", at(0)).unwrap();
+        }
+        assert!(matches!(attempts.begin("ada", at(59)), Err(Error::RateLimited(_))));
+        attempts.begin("bob", at(59)).unwrap();
+        attempts.begin("ada", at(60)).unwrap();
+        attempts.forget("ada");
+        attempts.begin("ada", at(60)).unwrap();
+    }
+}
