@@ -10,11 +10,17 @@
 
 
 pub mod actor;
+pub mod app;
 pub mod clock;
+pub mod clusters;
 pub mod config;
 pub mod error;
+pub mod graphql;
 pub mod id;
+pub mod libraries;
+pub mod operation;
 pub mod seal;
+pub mod service;
 pub mod store;
 
 pub use error::{Error, Result, UserError};
