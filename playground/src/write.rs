@@ -273,7 +273,11 @@ fn keep(kind: Kind, part: Part, old: &Value, new: &mut Value) {
 }
 
 /// Defaults, rules and generation of a changed object; `own` writes its owners.
-fn settle(state: &State, key: &Key, old: &Value, new: Value, own: impl FnOnce(&mut Value)) -> Result<Value, Status> {
+fn settle(
+    state: &State,
+    key: &Key,
+    part: Part,
+    old: &Value, new: Value, own: impl FnOnce(&mut Value)) -> Result<Value, Status> {
     let mut new = new;
     default::fill(key.kind, &mut new);
     validate::object(key.kind, &new)?;
