@@ -105,7 +105,7 @@ impl Cluster {
                     Err(error) => {
                         refusals += u32::from(!error.retryable() && tables.is_needed(at));
                         *last = Some(error.to_string());
-                        if !error.retryable() && tables.give_up(at) {
+                        if !error.retryable() && !tables.is_needed(at) && tables.give_up(at) {
                             judge_at = Some(sooner(judge_at));
                         }
                     }

@@ -163,11 +163,9 @@ pub fn check_team(standing: Standing, action: TeamAction) -> Result<(), Denial> 
 /// scope is seen by every member, one of team scope by that team and by the administrators, who keep the library.
 pub fn check_template(standing: Standing, is_team_scope: bool) -> Result<(), Denial> {
     match standing.enterprise {
-        None => Err(Denial::NotFound),
-        Some(_) if !is_team_scope => Ok(()),
+        Some(_) if !is_team_scope || standing.team.is_some() => Ok(()),
         Some(EnterpriseRole::Administrator) => Ok(()),
-        Some(EnterpriseRole::Member) if standing.team.is_some() => Ok(()),
-        Some(EnterpriseRole::Member) => Err(Denial::NotFound),
+        Some(EnterpriseRole::Member) | None => Err(Denial::NotFound),
     }
 }
 

@@ -70,7 +70,9 @@ pub fn install(
         let spec = new_resource(&mut merge, resource);
         let own_key = (fresh.resource)();
         let version = Some(version.clone());
-        after.resources.insert(resource.key, InstalledResource { own_key, spec, version, no_longer_in_template: false });
+        after
+            .resources
+            .insert(resource.key, InstalledResource { own_key, spec, version, no_longer_in_template: false });
     }
     let blockers = blockers(&merge, &after);
     let warnings = unused(&merge.source);
@@ -103,7 +105,10 @@ pub(crate) fn blockers(merge: &Merge<'_>, after: &Installed) -> Vec<Blocker> {
             if component.version.is_some() && !after.components.contains_key(&host) {
                 blockers.push(Blocker {
                     code: "HOST_MISSING".to_owned(),
-                    message: format!("{} names the host of the component {host}, which is not here", component.spec.name),
+                    message: format!(
+                        "{} names the host of the component {host}, which is not here",
+                        component.spec.name
+                    ),
                     component: Some(*key),
                 });
             }

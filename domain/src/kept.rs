@@ -32,10 +32,8 @@ pub struct AcceptInput<'a> {
 
 /// Accepts kept changes. Nothing moves to another version; whatever is not accepted and still true stays listed.
 pub fn accept_kept(input: &AcceptInput<'_>, fresh: &mut Fresh<'_>) -> Result<UpgradeOutcome, UpgradeError> {
-    let missing = || UpgradeError::NoContent {
-        owner: "the installation".to_owned(),
-        version: input.installation.clone(),
-    };
+    let missing =
+        || UpgradeError::NoContent { owner: "the installation".to_owned(), version: input.installation.clone() };
     let target = input.contents.get(&input.installation.id).copied().ok_or_else(missing)?;
     let input = UpgradeInput {
         installed: input.installed,

@@ -185,7 +185,7 @@ impl<'a> Merge<'a> {
         snapshot: Option<&Leaf>,
         live: Option<&Leaf>,
     ) -> Option<(Class, &'static str)> {
-        let goes_back = matches!(rule.change, Class::Take);
+        let goes_back = matches!(rule.change, Class::Take) && !rule.only_undone;
         if snapshot.is_none() {
             // Only what the upgrade added concerns a rollback.
             written?;
@@ -219,10 +219,11 @@ impl<'a> Merge<'a> {
         target: Option<&Leaf>,
         live: Option<&Leaf>,
     ) -> bool {
-        let kind = match (live, target) {
-            (None, _) => ChangeKind::Add,
-            (Some(_), Some(_)) => ChangeKind::Update,
-            (Some(_), None) => ChangeKind::Remove,
+        let is_set = |leaf: Option<&Leaf>| leaf.is_some_and(Leaf::is_set);
+        let kind = match (is_set(live), is_set(target)) {
+            (false, _) => ChangeKind::Add,
+            (true, true) => ChangeKind::Update,
+            (true, false) => ChangeKind::Remove,
         };
         let (before, after) = leaf::shown(live, target);
         let content = |leaf: Option<&Leaf>| leaf.map(|leaf| leaf.content.clone());

@@ -4,9 +4,7 @@ use crate::{
     change::{Change, ChangeId, Owner},
     installed::{Installed, InstalledComponent, InstalledResource},
     key::{ComponentKey, ResourceKey},
-    merge::{
-        AcceptError, Class, Merge, Mode, merge_component, merge_resource, resource_name, resource_summary,
-    },
+    merge::{AcceptError, Class, Merge, Mode, merge_component, merge_resource, resource_name, resource_summary},
     model::WorkloadKind,
     plan::LeftForPeople,
     secrets::Source,
@@ -133,14 +131,7 @@ pub fn rollback(input: &RollbackInput<'_>) -> Result<RollbackOutcome, AcceptErro
             leave(&mut merge, "component", "is a job; a rollback never runs one again");
         }
     }
-    Ok(RollbackOutcome {
-        after,
-        changes: merge.changes,
-        left_for_people: merge.left,
-        warnings,
-        apply,
-        apply_resources,
-    })
+    Ok(RollbackOutcome { after, changes: merge.changes, left_for_people: merge.left, warnings, apply, apply_resources })
 }
 
 /// Leaves something whole.

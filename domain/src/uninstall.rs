@@ -28,7 +28,8 @@ pub fn uninstall(installed: &Installed, delete_volumes: bool) -> Result<Uninstal
     let mut resources = Vec::new();
     let reason = "holds data; it is deleted only if that is asked for";
     for (key, component) in &installed.components {
-        let own = component.spec.volumes.iter().filter(|volume| volume.kind.is_persistent() && volume.shared_from.is_none());
+        let own =
+            component.spec.volumes.iter().filter(|volume| volume.kind.is_persistent() && volume.shared_from.is_none());
         kept.extend(own.filter(|_| !delete_volumes).map(|volume| LeftForPeople {
             kind: "volumes".to_owned(),
             name: volume.name.clone(),

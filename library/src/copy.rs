@@ -113,7 +113,8 @@ impl Default for CopyOptions {
     }
 }
 
-/// Copies an image. `progress` is called now and then, at least once per blob.
+/// Copies an image. `progress` is called now and then, at least once per blob. Dropping the future
+/// stops the copy; no blob is left half.
 ///
 /// # Errors
 /// Any [`Error`]; blobs that have arrived stay in the target, so that another call goes on.

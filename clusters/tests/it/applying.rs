@@ -157,11 +157,11 @@ async fn nothing_outside_the_namespace_is_touched() {
         elsewhere["metadata"]["namespace"] = "default".into();
         let mut nowhere = at.config_map("settings", &[]);
         nowhere["metadata"].as_object_mut().expect("metadata").remove("namespace");
-        let mut role = at.object("rbac.authorization.k8s.io/v1", "ClusterRole", "all", &json!({"rules": []}));
-        role["metadata"].as_object_mut().expect("metadata").remove("namespace");
+        let mut global = at.object("v1", "Namespace", "global", &json!({}));
+        global["metadata"].as_object_mut().expect("metadata").remove("namespace");
         let mut unlabelled = at.config_map("settings", &[]);
         unlabelled["metadata"]["labels"] = json!({});
-        for object in [elsewhere, nowhere, role, unlabelled] {
+        for object in [elsewhere, nowhere, global, unlabelled] {
             let refused = at.cluster.apply(&object, &at.options(None)).await;
             assert!(matches!(refused, Err(Error::OutOfBounds { .. })), "{refused:?}");
         }

@@ -5,6 +5,7 @@
 
 mod applying;
 mod deleting;
+mod played;
 mod reaching;
 mod reading;
 mod support;

@@ -8,11 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ropeway_clusters::{Access, Clock, Cluster, Error, Limits, ObjectRef, Reachability};
+use ropeway_clusters::{
+    Access, Clock, Cluster, Error, Limits, ObjectRef, Observed, Reachability, Refusal, Verdict, Watch,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+
+use crate::support::{real_cluster, soon};
 
 fn kubeconfig(server: &str, user: &str) -> String {
     format!(
@@ -159,4 +163,20 @@ async fn wrong_credentials_are_told_and_not_tried_again() {
     let error = cluster.get(&pod()).await.expect_err("unauthorized");
     assert!(matches!(error, Error::Unauthorized { .. }) && !error.retryable(), "{error:?}");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_the_credentials_may_not_read_is_left_out_or_refused_and_never_taken_for_absent() {
+    let Some(at) = real_cluster("powerless").await else { return };
+    at.cluster.apply(&at.config_map("settings", &[]), &at.options(None)).await.expect("made");
+    let powerless = at.powerless().await;
+    let facts = powerless.probe().await.expect("facts");
+    assert!(facts.nodes.is_none() && facts.architectures.is_empty() && facts.api_resources.contains("v1/Pod"));
+    let reference = at.reference("v1", "ConfigMap", "settings");
+    let read = powerless.get(&reference).await;
+    assert!(matches!(read, Err(Error::Forbidden { refusal: Refusal::Permission, .. })), "{read:?}");
+    let watch = Watch { references: vec![reference], namespace: at.namespace.clone(), selector: None, details: false };
+    let judge = |_: Arc<[Observed]>| async { Verdict::<()>::Fail("it must not be judged".into()) };
+    let waited = powerless.watch_until(&watch, soon(60), judge).await;
+    assert!(matches!(waited, Err(Error::Forbidden { refusal: Refusal::Permission, .. })), "{waited:?}");
 }

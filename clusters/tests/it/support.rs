@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -52,6 +53,9 @@ pub(crate) async fn clusters(test: &str) -> Vec<TestCluster> {
     if chosen("real") && executable().is_some() {
         found.push(real(shared_control_plane(), test).await);
     }
+    if chosen("playground") {
+        found.push(crate::played::own_playground(test).await.expect("chosen").1);
+    }
     assert!(!found.is_empty(), "no cluster to test with: set ROPEWAY_TEST_CONTROLPLANE");
     found
 }
@@ -69,6 +73,12 @@ pub(crate) async fn own_control_plane(test: &str) -> Option<(Arc<ControlPlane>, 
 
 pub(crate) fn chosen(sort: &str) -> bool {
     std::env::var_os("ROPEWAY_TEST_CLUSTERS").is_none_or(|chosen| chosen == "both" || chosen == sort)
+}
+
+/// The shared real control plane with a fresh namespace. None if it was not asked for.
+pub(crate) async fn real_cluster(test: &str) -> Option<TestCluster> {
+    executable().filter(|_| chosen("real"))?;
+    Some(real(shared_control_plane(), test).await)
 }
 
 async fn real(plane: Arc<ControlPlane>, test: &str) -> TestCluster {
@@ -212,16 +222,36 @@ impl TestCluster {
         ObjectRef::namespaced(api_version, kind, &self.namespace, name)
     }
 
+    /// The same cluster for a service account without any permission.
+    pub(crate) async fn powerless(&self) -> Cluster {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await, &self.namespace);
+        let account: ServiceAccount =
+            serde_json::from_value(json!({"metadata": {"name": "powerless"}})).expect("account");
+        accounts.create(&PostParams::default(), &account).await.expect("account");
+        let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": []}})).expect("request");
+        let token = accounts.create_token_request("powerless", &PostParams::default(), &request).await.expect("token");
+        let mut config = Kubeconfig::from_yaml(&self.kubeconfig).expect("kubeconfig");
+        for named in &mut config.auth_infos {
+            let token = token.status.as_ref().expect("status").token.clone();
+            named.auth_info = serde_json::from_value(json!({"token": token})).expect("user");
+        }
+        let access = Access::new(serde_json::to_string(&config).expect("kubeconfig"), None);
+        Cluster::connect("powerless", &access, Limits::default(), Clock::system()).await.expect("connect")
+    }
+
     /// The cluster as others use it.
     pub(crate) async fn others(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client().await, &self.namespace, &resource)
+    }
+
+    async fn client(&self) -> Client {
         let config = Kubeconfig::from_yaml(&self.kubeconfig).expect("kubeconfig");
         let mut config =
             kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.expect("config");
         config.proxy_url = None;
-        let client = Client::try_from(config).expect("client");
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(client, &self.namespace, &resource)
+        Client::try_from(config).expect("client")
     }
 
     /// Somebody else applies an object with a field manager of their own.

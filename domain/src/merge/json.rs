@@ -101,8 +101,13 @@ fn merge_place(merge: &mut Merge<'_>, at: &Place<'_>, shapes: &Shapes<'_>, sides
         }
         _ => {}
     }
+    merge_whole(merge, at, &shape.rule, sides)
+}
+
+fn merge_whole(merge: &mut Merge<'_>, at: &Place<'_>, rule: &Rule, sides: [Option<&Json>; 3]) -> Option<Json> {
+    let [_, target, live] = sides;
     let leaves = sides.map(|side| side.map(Leaf::json));
-    if merge.decide(&at.path, &shape.rule, leaves[0].as_ref(), leaves[1].as_ref(), leaves[2].as_ref()) {
+    if merge.decide(&at.path, rule, leaves[0].as_ref(), leaves[1].as_ref(), leaves[2].as_ref()) {
         target.cloned()
     } else {
         live.cloned()
@@ -115,7 +120,13 @@ fn merge_items(merge: &mut Merge<'_>, at: &Place<'_>, shapes: &Shapes<'_>, items
         let all = [sides.base, sides.target, sides.live];
         let key = all.into_iter().flatten().next().map(Entry::key)?;
         let values = all.map(|side| side.map(|item| &item.value));
-        let value = merge_place(merge, &at.field(&key), shapes, values)?;
+        let place = at.field(&key);
+        let value = if sides.target.is_some() && sides.live.is_some() {
+            merge_place(merge, &place, shapes, values)?
+        } else {
+            // An item comes and goes as a whole: half a container is none.
+            merge_whole(merge, &place, &shapes(&place.names).rule, values)?
+        };
         Some(Item { key, value })
     });
     live.into_iter().map(|item| item.value).collect()
@@ -168,9 +179,7 @@ pub(super) fn merge_attributes(
     live: &mut Map<String, Json>,
 ) {
     let shapes = |names: &[&str]| match names {
-        ["labels" | "annotations" | "nodeSelector"] => {
-            Shape { rule: Rule::TAKE_AND_KEEP, within: Within::Fields }
-        }
+        ["labels" | "annotations" | "nodeSelector"] => Shape { rule: Rule::TAKE_AND_KEEP, within: Within::Fields },
         [.., name] if carried(name).is_some() => carried(name).unwrap_or(WHOLE),
         [.., list, _] if carried(list).is_some() => Shape { rule: Rule::CONFIGURATION, within: Within::Whole },
         ["containers" | "initContainers"] => Shape { rule: Rule::TAKE_AND_KEEP, within: Within::Items("/name") },

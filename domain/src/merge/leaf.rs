@@ -54,6 +54,16 @@ impl Leaf {
         leaf
     }
 
+    /// An optional field of something that is there: to be unset is one of its values.
+    pub(crate) fn field<T: Serialize>(value: Option<&T>) -> Self {
+        Self::json(&value)
+    }
+
+    /// Whether it is more than an optional field that is unset.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.content.is_null()
+    }
+
     /// The same, unreadable.
     pub(crate) fn masked(mut self) -> Self {
         if self.secrecy == Secrecy::Open {
@@ -85,6 +95,7 @@ impl Leaf {
 
 /// Before and after, as people read them.
 pub(crate) fn shown(before: Option<&Leaf>, after: Option<&Leaf>) -> (Option<String>, Option<String>) {
+    let [before, after] = [before, after].map(|side| side.filter(|leaf| leaf.is_set()));
     let hidden = |leaf: &Leaf| leaf.secrecy != Secrecy::Open;
     let before_text = before.map(|leaf| if hidden(leaf) { SECRET.to_owned() } else { leaf.shown.clone() });
     let after_text = after.map(|leaf| match hidden(leaf) {

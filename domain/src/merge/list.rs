@@ -32,12 +32,8 @@ pub(crate) fn merge_list<T: Entry, L: Entry + Clone>(
     let before = live.clone();
     let target_live = pair(target, &before, |_| true, |_| true);
     let target_base = pair(target, base, |_| true, |_| true);
-    let base_live = pair(
-        base,
-        &before,
-        |base| !target_base.contains(&Some(base)),
-        |live| !target_live.contains(&Some(live)),
-    );
+    let base_live =
+        pair(base, &before, |base| !target_base.contains(&Some(base)), |live| !target_live.contains(&Some(live)));
 
     // Each entry once, with where it stands here.
     let mut entries = Vec::new();

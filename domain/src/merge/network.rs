@@ -55,20 +55,27 @@ pub(super) fn merge_ports(merge: &mut Merge<'_>, base: &[Port], target: &[Port],
         let before = sides.base.map(|side| &side.protocol);
         let rule = take(clash, NUMBER_TAKEN);
         single(merge, &format!("{path}/protocol"), &rule, before, &wanted.protocol, &mut port.protocol);
-        let rule = take(others.iter().any(|other| other.name == wanted.name), NAME_TAKEN);
+        let clash = others.iter().any(|other| other.name == wanted.name);
+        let rule = Rule { only_undone: true, ..take(clash, NAME_TAKEN) };
         single(merge, &format!("{path}/name"), &rule, sides.base.map(|side| &side.name), &wanted.name, &mut port.name);
-        let aliases = [sides.base, Some(wanted), Some(here)]
-            .map(|side| side.and_then(|side| side.alias.as_ref()).map(Leaf::json));
-        if decide(merge, &format!("{path}/alias"), &Rule::TAKE, &aliases) {
+        let aliases =
+            [sides.base, Some(wanted), Some(here)].map(|side| side.map(|side| Leaf::field(side.alias.as_ref())));
+        if decide(merge, &format!("{path}/alias"), &Rule::NAMING, &aliases) {
             port.alias.clone_from(&wanted.alias);
         }
         let open = match merge.mode {
-            Mode::Rollback => Class::Offer,
-            _ if wanted.is_open => Class::Take,
-            _ => Class::Never(NEVER_CLOSES),
+            Mode::Upgrade if !wanted.is_open => Class::Never(NEVER_CLOSES),
+            _ => Class::Take,
         };
         let before = sides.base.map(|side| &side.is_open);
-        single(merge, &format!("{path}/isOpen"), &changed(open), before, &wanted.is_open, &mut port.is_open);
+        single(
+            merge,
+            &format!("{path}/isOpen"),
+            &Rule { only_undone: true, ..changed(open) },
+            before,
+            &wanted.is_open,
+            &mut port.is_open,
+        );
         Some(port)
     });
 }

@@ -69,8 +69,9 @@ pub(crate) fn merge_resource<V: Held>(
             _ => Shape { rule: fields, within: Within::Fields },
         }
     };
-    let [before, wanted, here] = [base.map(|side| body(&side.manifest)), Some(body(&target.manifest)), Some(body(&live.manifest))]
-        .map(Option::unwrap_or_default);
+    let [before, wanted, here] =
+        [base.map(|side| body(&side.manifest)), Some(body(&target.manifest)), Some(body(&live.manifest))]
+            .map(Option::unwrap_or_default);
     let merged = merge_fields(merge, &Place::root("manifest"), &shapes, [&before, &wanted, &here]);
     result.manifest = with_identity(merged, &result);
 

@@ -19,24 +19,39 @@ pub(crate) struct Rule {
     pub(crate) add: Class,
     pub(crate) change: Class,
     pub(crate) remove: Class,
+    /// Whether a rollback gives it back only where it is still what the upgrade wrote, although an upgrade takes it:
+    /// what people call things is theirs.
+    pub(crate) only_undone: bool,
 }
 
 impl Rule {
     /// Follows the target in everything: image, command, probes, dependencies, fields of Kubernetes resources.
-    pub(crate) const TAKE: Self = Self { add: Class::Take, change: Class::Take, remove: Class::Take };
+    pub(crate) const TAKE: Self =
+        Self { add: Class::Take, change: Class::Take, remove: Class::Take, only_undone: false };
+    /// Follows the target, and is a person's all the same: names, descriptions.
+    pub(crate) const NAMING: Self = Self { only_undone: true, ..Self::TAKE };
     /// Added and changed, but never taken away by itself: attributes.
-    pub(crate) const TAKE_AND_KEEP: Self = Self { add: Class::Take, change: Class::Take, remove: Class::Offer };
+    pub(crate) const TAKE_AND_KEEP: Self =
+        Self { add: Class::Take, change: Class::Take, remove: Class::Offer, only_undone: false };
     /// Added where it is new; what exists stays: environment, files.
-    pub(crate) const CONFIGURATION: Self = Self { add: Class::Take, change: Class::Offer, remove: Class::Offer };
+    pub(crate) const CONFIGURATION: Self =
+        Self { add: Class::Take, change: Class::Offer, remove: Class::Offer, only_undone: false };
     /// Everything stays until it is accepted: resources, scale, objects that are configuration.
-    pub(crate) const OFFER: Self = Self { add: Class::Offer, change: Class::Offer, remove: Class::Offer };
+    pub(crate) const OFFER: Self =
+        Self { add: Class::Offer, change: Class::Offer, remove: Class::Offer, only_undone: false };
 
     /// Offered, and the object has to be created anew.
-    pub(crate) const RECREATE: Self = Self { add: Class::Recreate, change: Class::Recreate, remove: Class::Recreate };
+    pub(crate) const RECREATE: Self =
+        Self { add: Class::Recreate, change: Class::Recreate, remove: Class::Recreate, only_undone: false };
+
+    /// The same for everything.
+    const fn of(class: Class) -> Self {
+        Self { add: class, change: class, remove: class, only_undone: false }
+    }
 
     /// Everything is listed only.
     pub(crate) const fn never(reason: &'static str) -> Self {
-        Self { add: Class::Never(reason), change: Class::Never(reason), remove: Class::Never(reason) }
+        Self::of(Class::Never(reason))
     }
 
     /// Added where it is new; otherwise listed only.

@@ -14,7 +14,7 @@ pub(super) fn merge_process<V: Held>(
     target: &Component<V>,
     live: &mut Component<Value>,
 ) {
-    single(merge, "name", &Rule::TAKE, base.map(|side| &side.name), &target.name, &mut live.name);
+    single(merge, "name", &Rule::NAMING, base.map(|side| &side.name), &target.name, &mut live.name);
     single(merge, "kind", &Rule::RECREATE, base.map(|side| &side.kind), &target.kind, &mut live.kind);
     let sides = [base.map(|side| image(&side.image)), Some(image(&target.image)), Some(image(&live.image))];
     if decide(merge, "image", &Rule::TAKE, &sides) {
@@ -39,10 +39,9 @@ pub(super) fn merge_size<V>(
         ("resources/memoryLimit", |side| &side.memory_limit, |side| &mut side.memory_limit),
     ];
     for (path, get, set) in FIELDS {
-        let sides = [base.and_then(|side| get(&side.resources).as_ref()), get(&target.resources).as_ref()];
-        let [base, wanted] = sides.map(|side| side.map(quantity));
-        let here = get(&live.resources).as_ref().map(quantity);
-        if merge.decide(path, &Rule::OFFER, base.as_ref(), wanted.as_ref(), here.as_ref()) {
+        let all = [base.map(|side| &side.resources), Some(&target.resources), Some(&live.resources)];
+        let sides = all.map(|side| side.map(|side| quantity(get(side).as_ref())));
+        if decide(merge, path, &Rule::OFFER, &sides) {
             set(&mut live.resources).clone_from(get(&target.resources));
         }
     }
@@ -126,23 +125,25 @@ fn image(image: &Image) -> Leaf {
 }
 
 /// Amounts are the same however they are spelt.
-pub(super) fn quantity(quantity: &Quantity) -> Leaf {
-    Leaf::new(&quantity.milli().to_string(), quantity.as_str())
+pub(super) fn quantity(quantity: Option<&Quantity>) -> Leaf {
+    let amount = quantity.map(|quantity| quantity.milli().to_string());
+    Leaf::new(&amount, quantity.map_or("", Quantity::as_str))
 }
 
 fn words(merge: &mut Merge<'_>, path: &str, base: Option<&Vec<Text>>, target: &[Text], live: &mut Vec<Text>) {
     let leaf = |words: &[Text]| {
         let shown: Vec<String> = words.iter().map(|word| format!("{:?}", word.shown(&merge.names))).collect();
-        (!words.is_empty()).then(|| Leaf::new(&words, shown.join(" ")))
+        let own = "(the image's own)".to_owned();
+        Leaf::new(&words, if words.is_empty() { own } else { shown.join(" ") })
     };
-    let sides = [base.and_then(|words| leaf(words)), leaf(target), leaf(live)];
+    let sides = [base.map(|words| leaf(words)), Some(leaf(target)), Some(leaf(live))];
     if decide(merge, path, &Rule::TAKE, &sides) {
         live.clear();
         live.extend_from_slice(target);
     }
 }
 
-/// Offered, whatever else the mode would do.
+/// Added where it is new; otherwise as said.
 pub(super) const fn changed(class: Class) -> Rule {
-    Rule { add: Class::Take, change: class, remove: class }
+    Rule { add: Class::Take, change: class, remove: class, only_undone: false }
 }

@@ -43,7 +43,7 @@ pub(super) fn merge_volumes(merge: &mut Merge<'_>, base: &[Volume], target: &[Vo
         let rule = changed(if taken { Class::Never(PATH_TAKEN) } else { Class::Offer });
         let before = base.map(|side| &side.mount_path);
         single(merge, &format!("{path}/mountPath"), &rule, before, &wanted.mount_path, &mut volume.mount_path);
-        let leaves = [base, Some(wanted), Some(here)].map(|side| side.and_then(|v| v.sub_path.as_ref()).map(Leaf::json));
+        let leaves = [base, Some(wanted), Some(here)].map(|side| side.map(|v| Leaf::field(v.sub_path.as_ref())));
         if decide(merge, &format!("{path}/subPath"), &Rule::OFFER, &leaves) {
             volume.sub_path.clone_from(&wanted.sub_path);
         }
@@ -53,7 +53,7 @@ pub(super) fn merge_volumes(merge: &mut Merge<'_>, base: &[Volume], target: &[Vo
         let persists = here.kind.is_persistent() || wanted.kind.is_persistent();
         let rule = if persists { never(CANNOT_CONVERT) } else { Rule::OFFER };
         single(merge, &format!("{path}/kind"), &rule, base.map(|side| &side.kind), &wanted.kind, &mut volume.kind);
-        let leaves = [base, Some(wanted), Some(here)].map(|side| side.and_then(|v| v.size.as_ref()).map(quantity));
+        let leaves = [base, Some(wanted), Some(here)].map(|side| side.map(|v| quantity(v.size.as_ref())));
         let rule = if here.kind.is_persistent() && !grows(here.size.as_ref(), wanted.size.as_ref()) {
             never(CANNOT_SHRINK)
         } else {
@@ -62,13 +62,14 @@ pub(super) fn merge_volumes(merge: &mut Merge<'_>, base: &[Volume], target: &[Vo
         if decide(merge, &format!("{path}/size"), &rule, &leaves) {
             volume.size.clone_from(&wanted.size);
         }
-        let leaves = [base, Some(wanted), Some(here)].map(|side| side.and_then(|v| v.shared_from.as_ref()).map(Leaf::json));
+        let leaves = [base, Some(wanted), Some(here)].map(|side| side.map(|v| Leaf::field(v.shared_from.as_ref())));
         if decide(merge, &format!("{path}/sharedFrom"), &never(OTHER_OWNER), &leaves) {
             volume.shared_from = wanted.shared_from;
         }
         // Classes differ from cluster to cluster: only a deployment of what was composed here compares them.
         if exact {
-            let leaves = [None, wanted.storage_class.as_ref().map(Leaf::json), here.storage_class.as_ref().map(Leaf::json)];
+            let leaves =
+                [None, wanted.storage_class.as_ref().map(Leaf::json), here.storage_class.as_ref().map(Leaf::json)];
             if decide(merge, &format!("{path}/storageClass"), &Rule::TAKE, &leaves) {
                 volume.storage_class.clone_from(&wanted.storage_class);
             }
@@ -86,14 +87,10 @@ fn add_or_keep(merge: &mut Merge<'_>, sides: &Sides<'_, Volume, Volume>, others:
     });
     let rule = match blocked {
         Some(why) => Rule::never(why),
-        None => Rule { add: Class::Take, change: Class::Offer, remove: Class::Never(KEPT) },
+        None => Rule { remove: Class::Never(KEPT), ..Rule::CONFIGURATION },
     };
     let leaves = [sides.base, sides.target, sides.live].map(|side| side.map(volume_leaf));
-    if decide(merge, &format!("volumes/{name}"), &rule, &leaves) {
-        sides.target.cloned()
-    } else {
-        sides.live.cloned()
-    }
+    if decide(merge, &format!("volumes/{name}"), &rule, &leaves) { sides.target.cloned() } else { sides.live.cloned() }
 }
 
 fn grows(here: Option<&Quantity>, wanted: Option<&Quantity>) -> bool {

@@ -3,6 +3,7 @@
 use super::{
     Held, Leaf, Merge, Rule,
     list::{Entry, Sides, merge_list},
+    runtime::decide,
 };
 use crate::model::{ConfigFile, SecretDecision, Value, Variable, looks_like_secret};
 
@@ -74,11 +75,9 @@ pub(super) fn merge_files<V: Held>(
             }
         }
         if let (Some(wanted), Some(_), Some(entry)) = (sides.target, sides.live, result.as_mut()) {
-            let leaf = |mode: u16| Leaf::new(&mode, format!("{mode:#o}"));
-            let base = sides.base.and_then(|entry| entry.mode).map(leaf);
-            let (target, here) = (wanted.mode.map(leaf), entry.mode.map(leaf));
-            let rule = &Rule::OFFER;
-            if merge.decide(&format!("{at}/mode"), rule, base.as_ref(), target.as_ref(), here.as_ref()) {
+            let leaf = |mode: Option<u16>| Leaf::new(&mode, mode.map(|mode| format!("{mode:#o}")).unwrap_or_default());
+            let sides = [sides.base.map(|entry| leaf(entry.mode)), Some(leaf(wanted.mode)), Some(leaf(entry.mode))];
+            if decide(merge, &format!("{at}/mode"), &Rule::OFFER, &sides) {
                 entry.mode = wanted.mode;
             }
         }
@@ -94,9 +93,9 @@ fn describe<V>(
     result: Option<&mut Variable<Value>>,
 ) {
     let (Some(wanted), Some(_), Some(entry)) = (sides.target, sides.live, result) else { return };
-    let base = sides.base.and_then(|entry| entry.description.as_ref()).map(Leaf::json);
-    let (target, here) = (wanted.description.as_ref().map(Leaf::json), entry.description.as_ref().map(Leaf::json));
-    if merge.decide(&format!("{path}/description"), &Rule::TAKE, base.as_ref(), target.as_ref(), here.as_ref()) {
+    let base = sides.base.map(|entry| Leaf::field(entry.description.as_ref()));
+    let leaves = [base, Some(Leaf::field(wanted.description.as_ref())), Some(Leaf::field(entry.description.as_ref()))];
+    if decide(merge, &format!("{path}/description"), &Rule::NAMING, &leaves) {
         entry.description.clone_from(&wanted.description);
     }
 }

@@ -27,7 +27,11 @@ pub(super) fn render(plan: &Plan) -> String {
         vec![line(change), format!("  {} (change {})", change.reason, &change.id.as_str()[..8])]
     });
     section(&mut out, "Left for people", &plan.left, |left| {
-        vec![format!("{}: {} {}", left.owner_name, left.kind, left.name), format!("  {}", left.reason)]
+        let what = match left.kind.as_str() {
+            "component" | "resource" => format!("{} {}", left.kind, left.name),
+            _ => format!("{}: {} {}", left.owner_name, left.kind, left.name),
+        };
+        vec![what, format!("  {}", left.reason)]
     });
     section(&mut out, "Steps", &plan.steps, |step| vec![format!("{}. {}", step.number, step.summary)]);
     if applied.is_empty() && plan.steps.is_empty() {
@@ -57,11 +61,18 @@ fn line(change: &Change) -> String {
         (None, Some(value)) | (Some(value), None) => format!(": {}", one_line(value)),
         (None, None) => String::new(),
     };
-    format!("{sign} {} {}{values}", change.owner_name, change.path)
+    match change.path.as_str() {
+        "component" => format!("{sign} component {}", change.owner_name),
+        "resource" => format!("{sign} {}", change.owner_name),
+        path => format!("{sign} {} {path}{values}", change.owner_name),
+    }
 }
 
 /// The first line, shortened: a plan's text is read, not parsed.
 fn one_line(value: &str) -> String {
+    if value.starts_with("(secret") {
+        return value.to_owned();
+    }
     let first = value.lines().next().unwrap_or_default();
     if first.chars().count() <= SHOWN && first.len() == value.len() {
         return format!("{value:?}");

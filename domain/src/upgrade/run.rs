@@ -6,7 +6,9 @@ use crate::{
     install::{Fresh, blockers, new_component, new_resource, placed, unused},
     installed::{Installed, InstalledComponent, InstalledResource, VersionRef},
     key::{ComponentKey, ResourceKey},
-    merge::{Class, Leaf, Merge, Mode, Rule, merge_component, merge_resource, resource_name, resource_summary, summary},
+    merge::{
+        Class, Leaf, Merge, Mode, Rule, merge_component, merge_resource, resource_name, resource_summary, summary,
+    },
     model::{Component, Resource},
     secrets::Source,
     version::{PublishedValue, VersionContent},
@@ -250,15 +252,16 @@ fn create_resources(
             let spec = new_resource(merge, wanted);
             let version = Some(course.input.target_ref.clone());
             let own_key = own_key();
-            after.resources.insert(wanted.key, InstalledResource { own_key, spec, version, no_longer_in_template: false });
+            after
+                .resources
+                .insert(wanted.key, InstalledResource { own_key, spec, version, no_longer_in_template: false });
         }
     }
 }
 
 /// Whether something whole is created: what is new is, what was deleted here is offered.
 fn appears(merge: &mut Merge<'_>, path: &str, wanted: &Leaf, was_deleted: bool) -> bool {
-    let (class, reason) =
-        if was_deleted { (Class::Offer, REMOVED_HERE) } else { (Class::Take, "new in this version") };
+    let (class, reason) = if was_deleted { (Class::Offer, REMOVED_HERE) } else { (Class::Take, "new in this version") };
     merge.record(path, class, reason, Some(wanted), None)
 }
 

@@ -154,8 +154,11 @@ impl Registry {
     pub(crate) async fn refused(&self, response: Response, action: &str) -> Error {
         let status = response.status();
         let retry_after = seconds(response.headers().get(RETRY_AFTER));
+        // What another host says is not repeated: a registry could send us to one inside our own
+        // network, to have its answers shown.
+        let ours = self.is_ours(response.url());
         let body = self.bounded_body(response, MAX_ERROR_BYTES, action).await.unwrap_or_default();
-        let detail = detail(&body);
+        let detail = if ours { detail(&body) } else { "on another host that it sent us to".to_owned() };
         let (host, action) = (self.host().to_owned(), action.to_owned());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized { host, action, detail },

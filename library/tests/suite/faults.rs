@@ -355,6 +355,19 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
 }
 
 #[tokio::test]
+async fn what_another_host_says_is_not_repeated() {
+    let other = serve(Router::new().fallback(any(|| async {
+        Response::builder().status(403).body(Body::from("canary-77e0")).expect("an answer")
+    })))
+    .await;
+    let elsewhere = format!("http://{}/", other.host());
+    let hooked = Hooked::before(move |_| Some(answer(307, &[("location", &elsewhere)]))).await;
+    let error = client(&hooked.host()).resolve(&name("web"), &tag("1").into()).await.expect_err("refused");
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+}
+
+#[tokio::test]
 async fn redirects_in_a_circle_end() {
     let hooked = Hooked::before(|request| {
         let hit = request.uri().path().contains("/blobs/");

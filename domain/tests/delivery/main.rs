@@ -1,0 +1,12 @@
+//! Delivery decisions as tables and properties: installation, upgrade, kept changes, rollback, deployment, uninstall.
+
+mod deploy_and_uninstall;
+mod generate;
+mod install;
+mod kept;
+mod plan_text;
+mod properties;
+mod rollback;
+mod support;
+mod upgrade_resources;
+mod upgrade_table;

@@ -1,0 +1,260 @@
+//! What the cluster adds to new objects or refuses: namespaces, accounts, classes, limits, quotas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::kind::Kind;
+use crate::object::{self, annotation, at, items, list_mut, map_mut, name, set_default, text};
+use crate::quantity;
+use crate::status::Status;
+use crate::store::{Key, State};
+
+pub(crate) use quota::{check as quota, is_bytes, used};
+
+mod quota;
+
+/// The annotation of the storage class that claims get which name none.
+pub(crate) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// Refuses objects for namespaces that are not there, or on their way out.
+pub(crate) fn namespace(state: &State, kind: Kind, called: &str, space: &str) -> Result<(), Status> {
+    let found = state.require(&Key::new(Kind::Namespace, "", space))?;
+    let leaving = text(&found, "/status/phase") == "Terminating";
+    if leaving && kind != Kind::Event { Err(Status::terminating(kind, called, space)) } else { Ok(()) }
+}
+
+/// Completes a new object.
+pub(crate) fn create(state: &State, kind: Kind, object: &mut Value) -> Result<(), Status> {
+    match kind {
+        Kind::Pod => pod(state, object)?,
+        Kind::PersistentVolumeClaim => {
+            if object["spec"].get("storageClassName").is_none() {
+                let classes = state.list(Kind::StorageClass, None);
+                if let Some(class) = classes.iter().find(|class| annotation(class, DEFAULT_CLASS) == "true") {
+                    object["spec"]["storageClassName"] = class["metadata"]["name"].clone();
+                }
+            }
+            finalizer(object, "kubernetes.io/pvc-protection");
+        }
+        Kind::PersistentVolume => finalizer(object, "kubernetes.io/pv-protection"),
+        Kind::Service => addresses(state, object)?,
+        Kind::Job => job(object),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Carries over what a new state may leave out.
+pub(crate) fn update(kind: Kind, old: &Value, new: &mut Value) {
+    let carry = |new: &mut Value, fields: &[&str]| {
+        for field in fields {
+            if let Some(value) = old["spec"].get(*field) {
+                set_default(map_mut(new, &["spec"]), field, value.clone());
+            }
+        }
+    };
+    match kind {
+        Kind::Service if old["spec"]["type"] != "ExternalName" && new["spec"]["type"] != "ExternalName" => {
+            carry(new, &["clusterIP", "clusterIPs"]);
+        }
+        Kind::PersistentVolumeClaim => carry(new, &["volumeName", "storageClassName"]),
+        Kind::Job => carry(new, &["selector"]),
+        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet => carry(new, &["replicas"]),
+        _ => {}
+    }
+}
+
+/// Refuses changes that the cluster does not allow.
+pub(crate) fn change(state: &State, kind: Kind, old: &Value, new: &Value) -> Result<(), Status> {
+    let size = |object: &Value| quantity::of(at(object, "/spec/resources/requests/storage"));
+    if kind == Kind::PersistentVolumeClaim && size(new) > size(old) {
+        let class = state.get(&Key::new(Kind::StorageClass, "", text(old, "/spec/storageClassName")));
+        if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
+            let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
+                       support resize";
+            return Err(Status::forbidden(kind, name(new), why));
+        }
+    }
+    Ok(())
+}
+
+/// The class of service of a pod.
+pub(crate) fn quality(spec: &Value) -> &'static str {
+    let containers = || items(spec, "/containers").iter().chain(items(spec, "/initContainers"));
+    let set = |container: &Value, field: &str| -> BTreeMap<String, i128> {
+        let amounts = container["resources"][field].as_object().into_iter().flatten();
+        amounts
+            .filter(|(resource, _)| matches!(resource.as_str(), "cpu" | "memory"))
+            .map(|(resource, amount)| (resource.clone(), quantity::of(amount)))
+            .filter(|(_, amount)| *amount > 0)
+            .collect()
+    };
+    if containers().all(|one| set(one, "limits").is_empty() && set(one, "requests").is_empty()) {
+        "BestEffort"
+    } else if containers().all(|one| set(one, "limits").len() == 2 && set(one, "limits") == set(one, "requests")) {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
+}
+
+fn finalizer(object: &mut Value, finalizer: &str) {
+    let list = list_mut(&mut object["metadata"], "finalizers");
+    if !list.iter().any(|one| one == finalizer) {
+        list.push(json!(finalizer));
+    }
+}
+
+fn pod(state: &State, pod: &mut Value) -> Result<(), Status> {
+    let space = object::namespace(pod).to_owned();
+    let called = name(pod).to_owned();
+    let account = match text(pod, "/spec/serviceAccountName") {
+        "" => "default".to_owned(),
+        account => account.to_owned(),
+    };
+    let Some(found) = state.get(&Key::new(Kind::ServiceAccount, &space, &account)) else {
+        let why = format!("error looking up service account {space}/{account}: serviceaccount \"{account}\" not found");
+        return Err(Status::forbidden(Kind::Pod, &called, &why));
+    };
+    limits(state, pod)?;
+    let spec = map_mut(pod, &["spec"]);
+    spec.insert("serviceAccountName".to_owned(), json!(account));
+    spec.insert("serviceAccount".to_owned(), json!(account));
+    set_default(spec, "priority", 0);
+    set_default(spec, "preemptionPolicy", "PreemptLowerPriority");
+    let secrets = items(&found, "/imagePullSecrets");
+    if spec.get("imagePullSecrets").is_none() && !secrets.is_empty() {
+        spec.insert("imagePullSecrets".to_owned(), Value::Array(secrets.to_vec()));
+    }
+    let mounts = |value: Option<&Value>| value.is_none_or(|value| value != false);
+    if mounts(found.get("automountServiceAccountToken")) && mounts(spec.get("automountServiceAccountToken")) {
+        mount_token(pod);
+    }
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let list = list_mut(&mut pod["spec"], "tolerations");
+        if !list.iter().any(|one| one["key"] == key || one["key"].is_null() && one["operator"] == "Exists") {
+            list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+        }
+    }
+    Ok(())
+}
+
+fn mount_token(pod: &mut Value) {
+    const PLACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let volume = format!("kube-api-access-{}", clock::suffix(5));
+    let mut used = false;
+    for list in ["initContainers", "containers"] {
+        for container in pod["spec"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let mounts = list_mut(container, "volumeMounts");
+            if !mounts.iter().any(|mount| mount["mountPath"] == PLACE) {
+                mounts.push(json!({"name": volume, "readOnly": true, "mountPath": PLACE}));
+                used = true;
+            }
+        }
+    }
+    if used {
+        let field = json!({"apiVersion": "v1", "fieldPath": "metadata.namespace"});
+        list_mut(&mut pod["spec"], "volumes").push(json!({"name": volume, "projected": {
+            "defaultMode": 420,
+            "sources": [
+                {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": field}]}},
+            ],
+        }}));
+    }
+}
+
+/// Applies the limit ranges of the namespace to the containers of a pod.
+fn limits(state: &State, pod: &mut Value) -> Result<(), Status> {
+    let (space, called) = (object::namespace(pod).to_owned(), name(pod).to_owned());
+    for range in state.list(Kind::LimitRange, Some(&space)) {
+        for limit in items(&range, "/spec/limits").iter().filter(|limit| limit["type"] == "Container") {
+            for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
+                for (from, to) in [("default", "limits"), ("defaultRequest", "requests")] {
+                    for (resource, amount) in limit[from].as_object().into_iter().flatten() {
+                        set_default(map_mut(container, &["resources", to]), resource, amount.clone());
+                    }
+                }
+                for (bound, field, word) in [("max", "limits", "maximum"), ("min", "requests", "minimum")] {
+                    for (resource, amount) in limit[bound].as_object().into_iter().flatten() {
+                        let asked = &container["resources"][field][resource];
+                        let (least, most) = (quantity::of(amount), quantity::of(asked));
+                        let broken = if bound == "max" { asked.is_null() || most > least } else { most < least };
+                        if broken {
+                            let (bound, asked) = (amount.as_str().unwrap_or(""), asked.as_str());
+                            let singular = field.trim_end_matches('s');
+                            let tail = asked.map_or_else(
+                                || format!("No {singular} is specified"),
+                                |asked| format!("but {singular} is {asked}"),
+                            );
+                            let why = format!("{word} {resource} usage per Container is {bound}, {tail}");
+                            return Err(Status::forbidden(Kind::Pod, &called, &why));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn addresses(state: &State, service: &mut Value) -> Result<(), Status> {
+    let kind = text(service, "/spec/type").to_owned();
+    if kind == "ExternalName" {
+        return Ok(());
+    }
+    let services = state.list(Kind::Service, None);
+    let taken: BTreeSet<&str> = services.iter().map(|service| text(service, "/spec/clusterIP")).collect();
+    if text(service, "/spec/clusterIP").is_empty() {
+        let free = (2_u32..65_000).map(|n| format!("10.96.{}.{}", n / 256, n % 256));
+        let Some(address) = free.into_iter().find(|address| !taken.contains(address.as_str())) else {
+            return Err(Status::internal("failed to allocate a serviceIP: range is full"));
+        };
+        service["spec"]["clusterIP"] = json!(address);
+    } else {
+        let asked = text(service, "/spec/clusterIP");
+        if asked != "None" && taken.contains(asked) {
+            let why = format!("failed to allocate IP {asked}: provided IP is already allocated");
+            let cause = crate::status::Cause::invalid("spec.clusterIPs", &json!([asked]), &why);
+            return Err(Status::invalid(Kind::Service, name(service), &[cause]));
+        }
+    }
+    let address = service["spec"]["clusterIP"].clone();
+    set_default(map_mut(service, &["spec"]), "clusterIPs", json!([address]));
+    if kind != "ClusterIP" {
+        let mut taken: BTreeSet<i64> = services
+            .iter()
+            .flat_map(|service| items(service, "/spec/ports"))
+            .filter_map(|port| port["nodePort"].as_i64())
+            .collect();
+        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            if port.get("nodePort").is_none() {
+                let free = (30_000..32_768).find(|port| !taken.contains(port));
+                let free = free.ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?;
+                taken.insert(free);
+                port["nodePort"] = json!(free);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn job(job: &mut Value) {
+    if job["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (called, uid) = (job["metadata"]["name"].clone(), job["metadata"]["uid"].clone());
+    let labels = map_mut(job, &["spec", "template", "metadata", "labels"]);
+    for (key, value) in [
+        ("batch.kubernetes.io/job-name", &called),
+        ("job-name", &called),
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("controller-uid", &uid),
+    ] {
+        labels.insert(key.to_owned(), value.clone());
+    }
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+}

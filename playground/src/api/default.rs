@@ -1,0 +1,266 @@
+//! The values that the API server fills in where an object leaves them out.
+
+use serde_json::{Map, Value, json};
+
+use crate::kind::Kind;
+use crate::object::{map_mut, set_default};
+
+type Fields = Map<String, Value>;
+
+/// Fills in what is left out of an object.
+pub(crate) fn fill(kind: Kind, object: &mut Value) {
+    match kind {
+        Kind::Namespace => {
+            let name = object["metadata"]["name"].clone();
+            map_mut(object, &["metadata", "labels"]).insert("kubernetes.io/metadata.name".to_owned(), name);
+            set_default(map_mut(object, &["spec"]), "finalizers", json!(["kubernetes"]));
+            set_default(map_mut(object, &["status"]), "phase", "Active");
+        }
+        Kind::Pod => {
+            let spec = map_mut(object, &["spec"]);
+            pod_spec(spec);
+            set_default(spec, "enableServiceLinks", true);
+            requests_from_limits(spec);
+        }
+        Kind::Deployment => {
+            let spec = map_mut(object, &["spec"]);
+            set_default(spec, "replicas", 1);
+            set_default(spec, "revisionHistoryLimit", 10);
+            set_default(spec, "progressDeadlineSeconds", 600);
+            set_default(spec, "strategy", json!({}));
+            rolling_update(&mut spec["strategy"], &[("maxSurge", json!("25%")), ("maxUnavailable", json!("25%"))]);
+            template(object);
+        }
+        Kind::ReplicaSet => {
+            set_default(map_mut(object, &["spec"]), "replicas", 1);
+            template(object);
+        }
+        Kind::StatefulSet => stateful_set(object),
+        Kind::Job => {
+            let spec = map_mut(object, &["spec"]);
+            if spec.get("completions").is_none() && spec.get("parallelism").is_none() {
+                set_default(spec, "completions", 1);
+            }
+            set_default(spec, "parallelism", 1);
+            set_default(spec, "backoffLimit", 6);
+            set_default(spec, "completionMode", "NonIndexed");
+            set_default(spec, "suspend", false);
+            set_default(spec, "podReplacementPolicy", "TerminatingOrFailed");
+            template(object);
+        }
+        Kind::Service => service(map_mut(object, &["spec"])),
+        Kind::Secret => {
+            if let Some(Value::Object(text)) = object.as_object_mut().and_then(|object| object.remove("stringData")) {
+                use base64::Engine;
+                let data = map_mut(object, &["data"]);
+                for (key, value) in text {
+                    let bytes = value.as_str().unwrap_or_default().as_bytes();
+                    data.insert(key, json!(base64::engine::general_purpose::STANDARD.encode(bytes)));
+                }
+            }
+            set_default(map_mut(object, &[]), "type", "Opaque");
+        }
+        Kind::PersistentVolumeClaim => {
+            set_default(map_mut(object, &["spec"]), "volumeMode", "Filesystem");
+            set_default(map_mut(object, &["status"]), "phase", "Pending");
+        }
+        Kind::PersistentVolume => {
+            let spec = map_mut(object, &["spec"]);
+            set_default(spec, "volumeMode", "Filesystem");
+            set_default(spec, "persistentVolumeReclaimPolicy", "Retain");
+            set_default(map_mut(object, &["status"]), "phase", "Pending");
+        }
+        Kind::StorageClass => {
+            set_default(map_mut(object, &[]), "reclaimPolicy", "Delete");
+            set_default(map_mut(object, &[]), "volumeBindingMode", "Immediate");
+        }
+        Kind::NetworkPolicy => network_policy(map_mut(object, &["spec"])),
+        Kind::HorizontalPodAutoscaler => {
+            let spec = map_mut(object, &["spec"]);
+            set_default(spec, "minReplicas", 1);
+            let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
+            set_default(spec, "metrics", json!([{"type": "Resource", "resource": cpu}]));
+        }
+        Kind::RoleBinding => {
+            set_default(map_mut(object, &["roleRef"]), "apiGroup", "rbac.authorization.k8s.io");
+            for subject in object["subjects"].as_array_mut().into_iter().flatten() {
+                let group = if subject["kind"] == "ServiceAccount" { "" } else { "rbac.authorization.k8s.io" };
+                if !group.is_empty() {
+                    set_default(map_mut(subject, &[]), "apiGroup", group);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn template(object: &mut Value) {
+    map_mut(object, &["spec", "template", "metadata"]);
+    pod_spec(map_mut(object, &["spec", "template", "spec"]));
+}
+
+fn rolling_update(strategy: &mut Value, values: &[(&str, Value)]) {
+    let strategy = map_mut(strategy, &[]);
+    set_default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        set_default(strategy, "rollingUpdate", json!({}));
+        let update = map_mut(&mut strategy["rollingUpdate"], &[]);
+        for (field, value) in values {
+            set_default(update, field, value.clone());
+        }
+    }
+}
+
+fn stateful_set(object: &mut Value) {
+    let spec = map_mut(object, &["spec"]);
+    set_default(spec, "replicas", 1);
+    set_default(spec, "revisionHistoryLimit", 10);
+    set_default(spec, "podManagementPolicy", "OrderedReady");
+    set_default(spec, "serviceName", "");
+    set_default(spec, "updateStrategy", json!({}));
+    rolling_update(&mut spec["updateStrategy"], &[("partition", json!(0))]);
+    set_default(spec, "persistentVolumeClaimRetentionPolicy", json!({}));
+    let policy = map_mut(&mut spec["persistentVolumeClaimRetentionPolicy"], &[]);
+    set_default(policy, "whenDeleted", "Retain");
+    set_default(policy, "whenScaled", "Retain");
+    for claim in spec.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+        let fields = map_mut(claim, &[]);
+        set_default(fields, "apiVersion", "v1");
+        set_default(fields, "kind", "PersistentVolumeClaim");
+        fill(Kind::PersistentVolumeClaim, claim);
+    }
+    template(object);
+}
+
+fn service(spec: &mut Fields) {
+    set_default(spec, "type", "ClusterIP");
+    set_default(spec, "sessionAffinity", "None");
+    let kind = spec["type"].as_str().unwrap_or_default().to_owned();
+    if kind == "ExternalName" {
+        return;
+    }
+    set_default(spec, "internalTrafficPolicy", "Cluster");
+    set_default(spec, "ipFamilies", json!(["IPv4"]));
+    set_default(spec, "ipFamilyPolicy", "SingleStack");
+    if kind != "ClusterIP" {
+        set_default(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if kind == "LoadBalancer" {
+        set_default(spec, "allocateLoadBalancerNodePorts", true);
+    }
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let port = map_mut(port, &[]);
+        set_default(port, "protocol", "TCP");
+        let number = port.get("port").cloned().unwrap_or(Value::Null);
+        set_default(port, "targetPort", number);
+    }
+}
+
+fn network_policy(spec: &mut Fields) {
+    set_default(spec, "podSelector", json!({}));
+    let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
+    set_default(spec, "policyTypes", if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });
+    for direction in ["ingress", "egress"] {
+        for rule in spec.get_mut(direction).and_then(Value::as_array_mut).into_iter().flatten() {
+            for port in rule.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                set_default(map_mut(port, &[]), "protocol", "TCP");
+            }
+        }
+    }
+}
+
+fn pod_spec(spec: &mut Fields) {
+    set_default(spec, "restartPolicy", "Always");
+    set_default(spec, "dnsPolicy", "ClusterFirst");
+    set_default(spec, "schedulerName", "default-scheduler");
+    set_default(spec, "terminationGracePeriodSeconds", 30);
+    set_default(spec, "securityContext", json!({}));
+    if let Some(account) = spec.get("serviceAccountName").filter(|name| !name.is_null()).cloned() {
+        set_default(spec, "serviceAccount", account);
+    }
+    for list in ["initContainers", "containers"] {
+        for one in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            container(map_mut(one, &[]));
+        }
+    }
+    for one in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        volume(map_mut(one, &[]));
+    }
+}
+
+fn container(fields: &mut Fields) {
+    set_default(fields, "resources", json!({}));
+    set_default(fields, "terminationMessagePath", "/dev/termination-log");
+    set_default(fields, "terminationMessagePolicy", "File");
+    let image = fields.get("image").and_then(Value::as_str).unwrap_or_default();
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let tag = last.split_once(':').map_or("latest", |(_, tag)| tag);
+    let always = !image.contains('@') && tag == "latest";
+    set_default(fields, "imagePullPolicy", if always { "Always" } else { "IfNotPresent" });
+    for port in fields.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        set_default(map_mut(port, &[]), "protocol", "TCP");
+    }
+    for variable in fields.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+        if variable["valueFrom"]["fieldRef"].is_object() {
+            set_default(map_mut(variable, &["valueFrom", "fieldRef"]), "apiVersion", "v1");
+        }
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(Value::Object(probe)) = fields.get_mut(name) {
+            for (field, value) in
+                [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+            {
+                set_default(probe, field, value);
+            }
+            action(probe);
+        }
+    }
+    for name in ["postStart", "preStop"] {
+        if let Some(Value::Object(handler)) = fields.get_mut("lifecycle").and_then(|lifecycle| lifecycle.get_mut(name))
+        {
+            action(handler);
+        }
+    }
+}
+
+fn action(handler: &mut Fields) {
+    if let Some(Value::Object(get)) = handler.get_mut("httpGet") {
+        set_default(get, "path", "/");
+        set_default(get, "scheme", "HTTP");
+    }
+    if let Some(Value::Object(grpc)) = handler.get_mut("grpc") {
+        set_default(grpc, "service", "");
+    }
+}
+
+fn volume(fields: &mut Fields) {
+    if fields.len() <= 1 {
+        fields.insert("emptyDir".to_owned(), json!({}));
+    }
+    for source in ["secret", "configMap", "downwardAPI", "projected"] {
+        if let Some(Value::Object(source)) = fields.get_mut(source) {
+            set_default(source, "defaultMode", 420);
+        }
+    }
+    if let Some(Value::Object(path)) = fields.get_mut("hostPath") {
+        set_default(path, "type", "");
+    }
+    let sources = fields.get_mut("projected").and_then(|projected| projected.get_mut("sources"));
+    for source in sources.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(Value::Object(token)) = source.get_mut("serviceAccountToken") {
+            set_default(token, "expirationSeconds", 3600);
+        }
+    }
+}
+
+fn requests_from_limits(spec: &mut Fields) {
+    for list in ["initContainers", "containers"] {
+        for one in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(Value::Object(limits)) = one["resources"].get("limits").cloned() else { continue };
+            let requests = map_mut(one, &["resources", "requests"]);
+            for (resource, limit) in limits {
+                set_default(requests, &resource, limit);
+            }
+        }
+    }
+}
