@@ -75,7 +75,7 @@ impl Feed {
             self.wake_all();
             while let Some(topic) = outgoing.recv().await {
                 let payload = encode(self.0.process, topic);
-                let sent = client.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]);
+                let sent = async { client.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await };
                 match timeout(PATIENCE, sent).await {
                     Ok(sent) => sent.map(drop)?,
                     Err(_) => return Ok(()),

@@ -53,7 +53,7 @@ impl Faults {
     }
 
     pub(super) fn has_struck(&self) -> bool {
-        self.0.load(Ordering::SeqCst) < 0
+        (*self.0).load(Ordering::SeqCst) < 0
     }
 }
 

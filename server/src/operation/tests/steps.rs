@@ -5,8 +5,6 @@ use super::{
     on_both,
 };
 use crate::{
-    id::Id,
-    on,
     operation::{
         Action, Outcome, StepContext,
         action::Effect,
@@ -161,7 +159,7 @@ async fn cancelling_stops_after_the_running_steps(bed: Bed) {
 }
 
 async fn sequences_have_no_gaps_when_steps_end_together(bed: Bed) {
-    let id = bed.begin(bed.plan(&[("a", &[]); 12])).await;
+    let id = bed.begin(bed.plan(&[("a", &[][..]); 12])).await;
     let journal = bed.journal();
     let hold = bed.claim().await.unwrap().hold;
     let ended = join_all((1..=12).map(|number| {
