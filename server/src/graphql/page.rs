@@ -68,6 +68,12 @@ pub struct Page<T> {
     pub total: i64,
 }
 
+/// What a list costs, for the limit on the complexity of a request: its length times what is in it.
+pub fn cost(first: Option<i32>, of_each: usize) -> usize {
+    let first = usize::try_from(first.unwrap_or(DEFAULT_FIRST).clamp(1, MAX_FIRST)).unwrap_or(1);
+    first.saturating_mul(of_each).saturating_add(1)
+}
+
 impl Cursor {
     /// A cursor of an order key.
     pub fn of(key: &impl Serialize) -> Self {

@@ -6,7 +6,7 @@ use crate::{
     clock,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
-    id::{ClusterId, EnterpriseId},
+    id::{ClusterId, EnterpriseId, TeamId},
     service::{
         audit::{self, Act, Subject, audited},
         authorize,
@@ -55,7 +55,7 @@ pub async fn create_team(app: &App, actor: &Actor, input: CreateTeam) -> Result<
         let now = app.clock.now();
         let mut conn = app.database.write().await?;
         conn.transaction(async |conn| {
-            let team = insert(conn, actor, &input, now).await?;
+            let team = insert(conn, actor, clock::new_id(), &input, now).await?;
             let object = Some(encode_text(team.id));
             audit::done(conn, actor, now, "createTeam", Some(input.enterprise_id), object, None).await?;
             Ok(team)
@@ -84,7 +84,13 @@ pub fn check(input: &CreateTeam) -> Problems {
 
 /// Stores a new team, its owner and where it is opened, inside a transaction. The input is checked already, but for
 /// what only the database knows.
-pub async fn insert(conn: &mut Conn, actor: &Actor, input: &CreateTeam, now: Instant) -> Result<Team> {
+pub async fn insert(
+    conn: &mut Conn,
+    actor: &Actor,
+    id: TeamId,
+    input: &CreateTeam,
+    now: Instant,
+) -> Result<Team> {
     authorize::enterprise(conn, actor, input.enterprise_id, EnterpriseAction::CreateTeam).await?;
     let mut problems = Problems::new();
     if team::by_slug(conn, input.enterprise_id, &input.slug).await?.is_some() {
@@ -114,7 +120,7 @@ pub async fn insert(conn: &mut Conn, actor: &Actor, input: &CreateTeam, now: Ins
     problems.finish()?;
 
     let team = Team {
-        id: clock::new_id(),
+        id,
         enterprise_id: input.enterprise_id,
         name: input.name.clone(),
         slug: input.slug.clone(),

@@ -54,7 +54,7 @@ async fn update(app: &App, actor: &Actor, id: ClusterId, input: UpdateCluster) -
     let driver = driver::by_ids(&mut conn, &[before.driver_id]).await?.pop();
     let kubeconfig = match (&input.kubeconfig, &input.context) {
         (Some(text), _) => Some(text.clone()),
-        (None, Some(_)) => Some(app.unseal(&mut conn, before.kubeconfig.0).await?),
+        (None, Some(_)) => Some(app.unseal(&mut conn, before.enterprise_id, before.kubeconfig.0).await?),
         (None, None) => None,
     };
     drop(conn);

@@ -182,6 +182,16 @@ impl Database {
         .map_err(|e| DatabaseError::Pool(e.into()))
     }
 
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.read().await?;
+        let answer = match &mut conn {
+            Conn::Postgres(conn) => conn.batch_execute("SELECT 1").await,
+            Conn::Sqlite(conn) => conn.batch_execute("SELECT 1").await,
+        };
+        answer.map_err(|e| DatabaseError::Pool(e.into()))
+    }
+
     /// Whether several processes may use this database at the same time.
     pub fn allows_replicas(&self) -> bool {
         matches!(self.pools, Pools::Postgres(_))

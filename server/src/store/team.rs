@@ -5,11 +5,18 @@ use crate::{
     on,
     store::{
         Conn, Instant, Word,
+        types::{IdSql, InstantSql},
         schema::{applications, installations, team_members, team_openings, teams, templates, users},
         user::User,
     },
 };
-use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
+use diesel::{
+    QueryResult,
+    pg::Pg,
+    prelude::*,
+    sql_types::{BigInt, Bool, Text},
+    sqlite::Sqlite,
+};
 use diesel_async::RunQueryDsl;
 use ropeway_domain::access::TeamRole;
 
@@ -250,6 +257,82 @@ pub async fn members_page(
         }
         query.order(users::name.asc()).limit(limit).load(c).await
     })
+}
+
+/// The first members of each of these teams, by name: `limit` of each at most. One statement, however many teams.
+pub async fn first_members(conn: &mut Conn, teams: &[TeamId], limit: i64) -> QueryResult<Vec<(TeamMember, User)>> {
+    if teams.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Both databases take `$n`, in the order of its first appearance.
+    let places: Vec<String> = (1..=teams.len()).map(|place| format!("${place}")).collect();
+    let text = format!(
+        "SELECT team_id, user_id, role, joined_at, name, display_name, password_hash, must_change_password, created_at \
+         FROM (SELECT m.team_id, m.user_id, m.role, m.created_at AS joined_at, u.name, u.display_name, \
+         u.password_hash, u.must_change_password, u.created_at, \
+         row_number() OVER (PARTITION BY m.team_id ORDER BY u.name) AS place \
+         FROM team_members m JOIN users u ON u.id = m.user_id WHERE m.team_id IN ({})) AS numbered \
+         WHERE place <= ${} ORDER BY team_id, place",
+        places.join(", "),
+        teams.len() + 1,
+    );
+    let rows: Vec<FirstMember> = on!(conn, |c| {
+        let mut query = diesel::sql_query(text).into_boxed();
+        for team in teams {
+            query = query.bind::<IdSql, _>(*team);
+        }
+        query.bind::<BigInt, _>(limit).load(c).await
+    })?;
+    Ok(rows.into_iter().map(FirstMember::parts).collect())
+}
+
+/// How many members each of these teams has; one without any is left out.
+pub async fn member_counts(conn: &mut Conn, teams: &[TeamId]) -> QueryResult<Vec<(TeamId, i64)>> {
+    on!(conn, |c| team_members::table
+        .filter(team_members::team_id.eq_any(teams))
+        .group_by(team_members::team_id)
+        .select((team_members::team_id, diesel::dsl::count_star()))
+        .load(c)
+        .await)
+}
+
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg, Sqlite))]
+struct FirstMember {
+    #[diesel(sql_type = IdSql)]
+    team_id: TeamId,
+    #[diesel(sql_type = IdSql)]
+    user_id: UserId,
+    #[diesel(sql_type = Text)]
+    role: Word<TeamRole>,
+    #[diesel(sql_type = InstantSql)]
+    joined_at: Instant,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    display_name: String,
+    #[diesel(sql_type = Text)]
+    password_hash: String,
+    #[diesel(sql_type = Bool)]
+    must_change_password: bool,
+    #[diesel(sql_type = InstantSql)]
+    created_at: Instant,
+}
+
+impl FirstMember {
+    fn parts(self) -> (TeamMember, User) {
+        let member =
+            TeamMember { team_id: self.team_id, user_id: self.user_id, role: self.role, created_at: self.joined_at };
+        let user = User {
+            id: self.user_id,
+            name: self.name,
+            display_name: self.display_name,
+            password_hash: self.password_hash,
+            must_change_password: self.must_change_password,
+            created_at: self.created_at,
+        };
+        (member, user)
+    }
 }
 
 /// How many members a team has.

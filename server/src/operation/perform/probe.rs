@@ -41,7 +41,7 @@ pub(super) async fn probe(app: &App, step: &StepContext, action: &ProbeLibrary) 
     let docker_config = match library.pull_access() {
         Some(access) => {
             let mut conn = app.database.read().await.map_err(ServiceError::from)?;
-            let password = app.unseal(&mut conn, access.password).await?;
+            let password = app.unseal(&mut conn, library.enterprise_id, access.password).await?;
             Some(docker_config_json(&access.registry, &access.username, password.expose()))
         }
         None => None,

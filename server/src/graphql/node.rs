@@ -1,0 +1,67 @@
+//! Anything by its global id.
+
+use super::{
+    audit::{self, AuditEntry},
+    cluster::{self, Cluster},
+    driver::{self, Driver},
+    enterprise::{self, Enterprise},
+    error::graphql_error,
+    id, signed_in,
+    team::{self, Team},
+    user::{self, User},
+    viewer::{self, Viewer},
+};
+use crate::{
+    error::Error,
+    id::{
+        AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
+    },
+};
+use async_graphql::{Context, ID, Interface, Object};
+
+/// What has a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Its global id: opaque, and the same for as long as it lives."))]
+pub enum Node {
+    /// The person who asks.
+    Viewer(Viewer),
+    /// A person who signs in.
+    User(User),
+    /// A tenant.
+    Enterprise(Enterprise),
+    /// People and a namespace.
+    Team(Team),
+    /// A Kubernetes cluster.
+    Cluster(Cluster),
+    /// What knows one kind of cluster.
+    Driver(Driver),
+    /// Who asked for what.
+    AuditEntry(AuditEntry),
+}
+
+/// Queries of anything.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Anything by its global id. What may not be seen does not exist (NOT_FOUND).
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> async_graphql::Result<Option<Node>> {
+        signed_in(ctx).map_err(graphql_error)?;
+        let Some((kind, uuid)) = id::parts(&id.0) else { return Err(graphql_error(Error::NotFound("the node"))) };
+        Ok(Some(match kind.as_str() {
+            ViewerKind::NAME => viewer::find(ctx, Id::new(uuid)).map_err(graphql_error)?.into(),
+            UserKind::NAME => user::find(ctx, Id::new(uuid)).await?.into(),
+            EnterpriseKind::NAME => enterprise::find(ctx, Id::new(uuid)).await?.into(),
+            TeamKind::NAME => team::find(ctx, Id::new(uuid)).await?.into(),
+            ClusterKind::NAME => cluster::find(ctx, Id::new(uuid)).await?.into(),
+            DriverKind::NAME => driver::find(ctx, Id::new(uuid)).await?.into(),
+            AuditKind::NAME => audit::find(ctx, Id::new(uuid)).await?.into(),
+            _ => return Err(graphql_error(Error::NotFound("the node"))),
+        }))
+    }
+}
