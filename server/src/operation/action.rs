@@ -4,20 +4,27 @@
 //! default, and none is renamed.
 
 use crate::{
-    id::{ApplicationId, ClusterId, EnterpriseId},
+    id::{ApplicationId, ClusterId, EnterpriseId, ImageId, PublicationId},
     store::cluster_object::OwnerKey,
 };
 use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
-    Component, ComponentKey, Resource, ResourceKey, SecretId, Value,
+    Component, ComponentKey, Digest, Resource, ResourceKey, SecretId, Value,
     rendering::{PLACEHOLDER, placeholder_of},
 };
+use ropeway_library::Platform;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds that a probe of the library may take.
 const PROBE_DEADLINE_SECONDS: u32 = 240;
+
+/// Seconds that the copy of one image may take: a stream that stands still is given up long before.
+pub const COPY_DEADLINE_SECONDS: u32 = 6 * 3600;
+
+/// Seconds that pushing a version may take.
+pub const PUSH_DEADLINE_SECONDS: u32 = 300;
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +38,10 @@ pub enum Action {
     Delete(Delete),
     /// Lets pods pull a tiny image from the library.
     ProbeLibrary(ProbeLibrary),
+    /// Copies an image into the library.
+    CopyImage(CopyImage),
+    /// Pushes a version into the library, beside its images.
+    PushArtifact(PushArtifact),
 }
 
 /// Makes a namespace and what every namespace of ours has.
@@ -170,6 +181,54 @@ pub struct ProbeLibrary {
     pub library_generation: i64,
 }
 
+/// Copies an image into the library, with everything that its digest names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyImage {
+    /// Whose library.
+    pub enterprise_id: EnterpriseId,
+    /// `host[:port]` of the registry that has it.
+    pub host: String,
+    /// The repository there.
+    pub repository: String,
+    /// The digest there.
+    pub source_digest: Digest,
+    /// The platforms of an index that are copied; none: the whole image.
+    #[serde(default)]
+    pub platforms: Option<Vec<Platform>>,
+    /// The repository in the library.
+    pub target: String,
+    /// The digest that it must have there.
+    pub digest: Digest,
+    /// Of all blobs, in bytes.
+    pub bytes: u64,
+    /// Repositories of the library that may have the same blobs.
+    #[serde(default)]
+    pub mount_from: Vec<String>,
+    /// The images of the publication that are this one.
+    pub images: Vec<ImageId>,
+    /// What the store says of it afterwards.
+    #[serde(default)]
+    pub on_success: Vec<Effect>,
+}
+
+/// Pushes the content of a publication as an artifact, once the library has all of its images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushArtifact {
+    /// Whose library.
+    pub enterprise_id: EnterpriseId,
+    /// What is pushed.
+    pub publication_id: PublicationId,
+    /// The repository in the library.
+    pub repository: String,
+    /// Its tag.
+    pub tag: String,
+    /// What people see of it in the registry.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
 /// What becomes true in the store when a step has succeeded, in the transaction that says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "value", rename_all = "camelCase")]
@@ -182,6 +241,8 @@ pub enum Effect {
     ResourceDeployed(Box<Resource<Value>>),
     /// A Kubernetes resource is not in the cluster any more: if it is desired no longer either, it is forgotten.
     ResourceGone(ResourceKey),
+    /// The library has these images of a publication.
+    ImagesCopied(Vec<ImageId>),
 }
 
 impl Action {
@@ -192,15 +253,18 @@ impl Action {
             Self::ProbeLibrary(_) => Some(PROBE_DEADLINE_SECONDS),
             Self::Apply(apply) => Some(apply.deadline_seconds),
             Self::Delete(delete) => Some(delete.deadline_seconds),
+            Self::CopyImage(_) => Some(COPY_DEADLINE_SECONDS),
+            Self::PushArtifact(_) => Some(PUSH_DEADLINE_SECONDS),
         }
     }
 
     /// What becomes true in the store when it has succeeded.
     pub fn on_success(&self) -> &[Effect] {
         match self {
-            Self::EnsureNamespace(_) | Self::ProbeLibrary(_) => &[],
+            Self::EnsureNamespace(_) | Self::ProbeLibrary(_) | Self::PushArtifact(_) => &[],
             Self::Apply(apply) => &apply.on_success,
             Self::Delete(delete) => &delete.on_success,
+            Self::CopyImage(copy) => &copy.on_success,
         }
     }
 
@@ -209,7 +273,7 @@ impl Action {
         match self {
             Self::EnsureNamespace(ensure) => ensure.pull_secret.iter().map(|secret| secret.password).collect(),
             Self::Apply(apply) => apply.objects.iter().flat_map(|object| secrets_in(&object.manifest)).collect(),
-            Self::Delete(_) | Self::ProbeLibrary(_) => BTreeSet::new(),
+            Self::Delete(_) | Self::ProbeLibrary(_) | Self::CopyImage(_) | Self::PushArtifact(_) => BTreeSet::new(),
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use super::{
     Action, Journal, JournalError,
-    journal::{EventKind, Hold, NewObject},
+    journal::{EventKind, Hold, ImageNews, NewObject},
 };
-use crate::store::{
-    cluster_object::ClusterObject,
-    operation::Operation,
-    step::Step,
+use crate::{
+    id::{ImageId, PublicationId},
+    store::{cluster_object::ClusterObject, operation::Operation, step::Step},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use serde_json::Value as Json;
@@ -92,7 +91,9 @@ impl From<JournalError> for Outcome {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::LostLease | JournalError::Query(_) | JournalError::Database(_) => Self::Interrupted,
-            error @ (JournalError::ForeignObject { .. } | JournalError::NoApplication) => Self::failed(error.to_string()),
+            error @ (JournalError::ForeignObject { .. } | JournalError::NoApplication) => {
+                Self::failed(error.to_string())
+            }
             error => crate::Error::internal(error).into(),
         }
     }
@@ -166,6 +167,16 @@ impl StepContext {
     /// Takes an object off the list.
     pub async fn forget_object(&self, object: &ClusterObject) -> Result<(), JournalError> {
         self.0.journal.forget_object(self.0.hold, object).await
+    }
+
+    /// Tells how far the copy of an image is. Whoever copies bounds how often.
+    pub async fn note_images(&self, images: &[ImageId], news: &ImageNews) -> Result<(), JournalError> {
+        self.0.journal.note_images(self.0.hold, self.number(), images, news).await
+    }
+
+    /// Names the artifact that was pushed for a publication.
+    pub async fn note_artifact(&self, publication: PublicationId, digest: &str) -> Result<(), JournalError> {
+        self.0.journal.note_artifact(self.0.hold, publication, digest).await
     }
 
     async fn note(

@@ -9,12 +9,14 @@ mod effect;
 mod error;
 mod event;
 mod finish;
+mod image;
 mod object;
 mod step;
 
 pub use begin::{Lock, NewOperation, NewStep, begin, changes_application, request_cancel};
 pub use error::JournalError;
 pub use event::EventKind;
+pub use image::ImageNews;
 pub use object::NewObject;
 pub use step::Start;
 

@@ -3,6 +3,8 @@
 //! Every action is idempotent: it may have been begun before, by this process or by one that died, at any point.
 
 mod apply;
+mod artifact;
+mod copy;
 mod delete;
 mod health;
 mod namespace;
@@ -19,6 +21,8 @@ pub async fn perform(app: &App, step: &StepContext, action: Action) -> Outcome {
         Action::Apply(action) => apply::apply(app, step, &action).await,
         Action::Delete(action) => delete::delete(app, step, &action).await,
         Action::ProbeLibrary(action) => probe::probe(app, step, &action).await,
+        Action::CopyImage(action) => copy::copy(app, step, &action).await,
+        Action::PushArtifact(action) => artifact::push(app, step, &action).await,
     }
     .into()
 }

@@ -1,6 +1,9 @@
 //! What a retry takes up: the steps of a finished operation that did not succeed.
 
-use super::{Action, journal::{JournalError, NewStep}};
+use super::{
+    Action,
+    journal::{JournalError, NewStep},
+};
 use crate::store::step::Step;
 use ropeway_domain::{ComponentKey, operation::StepState};
 use std::collections::{BTreeMap, BTreeSet};

@@ -21,6 +21,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// How long a process that is asked to stop waits for running steps before it leaves them to others.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -179,7 +180,8 @@ impl<P: Perform> Run<'_, P> {
             let left = (deadline_at.0 - self.journal.now().0).to_std().unwrap_or_default();
             let context =
                 StepContext::new(self.journal.clone(), self.hold, self.operation.clone(), step, Instant::now() + left);
-            let task = self.running.spawn(attempt(self.perform.clone(), context, action));
+            let span = tracing::info_span!("step", operation.id = %self.hold.operation_id, step.number = number);
+            let task = self.running.spawn(attempt(self.perform.clone(), context, action).instrument(span));
             self.numbers.insert(task.id(), number);
         }
         Ok(())
@@ -268,9 +270,6 @@ impl<P: Perform> Run<'_, P> {
 const INTERNAL: &str = "an internal error; it was logged";
 
 /// An entry that is made before the lease is in danger, or given up.
-async fn within<T>(
-    abort_at: Instant,
-    entry: impl Future<Output = Result<T, JournalError>>,
-) -> Result<T, JournalError> {
+async fn within<T>(abort_at: Instant, entry: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
     timeout_at(abort_at, entry).await.unwrap_or(Err(JournalError::LostLease))
 }

@@ -1,8 +1,11 @@
 //! What the end of an operation means for what it changed, in the transaction in which it ends.
 //!
 //! What a single step changed was written when it succeeded (`on_success` of its action). Here is what depends on the
-//! whole: add an arm for a kind of operation where there is such a thing. The application is free again by then; a kind
-//! after which something else must come first takes it again, with `application_lock::take`.
+//! whole. The application is free again by then; a kind after which something else must come first takes it again, with
+//! `application_lock::take`.
+
+mod installation;
+mod publication;
 
 use crate::{
     error::Result,
@@ -11,17 +14,21 @@ use crate::{
 use ropeway_domain::operation::{OperationKind, OperationState};
 
 /// Writes what the end of an operation means. `steps` are in their last states.
-#[expect(clippy::unused_async, reason = "kinds that change more than their steps do write here")]
 pub(super) async fn settle(
-    _conn: &mut Conn,
+    conn: &mut Conn,
     operation: &Operation,
-    _steps: &[Step],
-    _outcome: OperationState,
-    _now: Instant,
+    steps: &[Step],
+    outcome: OperationState,
+    now: Instant,
 ) -> Result<()> {
     match operation.kind.0 {
         // Each component was deployed, or not, by its own steps; namespaces and probes concern nothing else.
         OperationKind::Deploy | OperationKind::OpenTeam | OperationKind::Probe => Ok(()),
-        _ => Ok(()),
+        OperationKind::SyncImages => publication::settle(conn, operation, steps, outcome).await,
+        OperationKind::Install => installation::installed(conn, operation, steps, outcome).await,
+        OperationKind::Upgrade | OperationKind::Rollback => {
+            installation::upgraded(conn, operation, steps, outcome).await
+        }
+        OperationKind::Uninstall => installation::uninstalled(conn, operation, outcome, now).await,
     }
 }

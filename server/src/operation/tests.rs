@@ -2,6 +2,7 @@
 //! server on which databases can be made.
 
 mod bed;
+mod cluster;
 mod crash;
 mod follow;
 mod hold;

@@ -143,7 +143,12 @@ pub fn changes_application(kind: OperationKind) -> bool {
 
 /// Asks for the end of an operation, inside the transaction of the service. One that waits in the queue ends at once;
 /// one that runs ends after its running steps. Asking again changes nothing; a finished one refuses.
-pub async fn request_cancel(conn: &mut Conn, id: OperationId, by: &str, now: Instant) -> Result<Operation, JournalError> {
+pub async fn request_cancel(
+    conn: &mut Conn,
+    id: OperationId,
+    by: &str,
+    now: Instant,
+) -> Result<Operation, JournalError> {
     let operation = operation::lock(conn, id).await?.ok_or(diesel::result::Error::NotFound)?;
     operation.state.0.cancel()?;
     if operation.cancel_requested {

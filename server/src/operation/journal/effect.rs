@@ -5,7 +5,7 @@ use crate::{
     on,
     operation::action::Effect,
     store::{
-        Conn, Key, Stored,
+        Conn, Key, Stored, publication,
         schema::{components, kubernetes_resources},
     },
 };
@@ -43,9 +43,8 @@ pub(super) async fn write(conn: &mut Conn, application: Option<ApplicationId>, e
                 .await)?;
         }
         Effect::ResourceGone(key) => {
-            let row = || {
-                kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(*key)))
-            };
+            let row =
+                || kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(*key)));
             on!(conn, |c| diesel::delete(
                 kubernetes_resources::table.filter(row().and(kubernetes_resources::desired.is_null()))
             )
@@ -55,6 +54,9 @@ pub(super) async fn write(conn: &mut Conn, application: Option<ApplicationId>, e
                 .set(kubernetes_resources::deployed.eq(None::<Vec<u8>>))
                 .execute(c)
                 .await)?;
+        }
+        Effect::ImagesCopied(images) => {
+            publication::complete_images(conn, images).await?;
         }
     }
     Ok(())

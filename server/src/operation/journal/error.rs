@@ -53,9 +53,7 @@ impl From<JournalError> for Error {
         match error {
             JournalError::Busy { operation_id } => {
                 let message = "another operation is changing this application; wait for its end or cancel it";
-                UserError::new("APPLICATION_BUSY", message)
-                    .naming(crate::graphql::id::encode_text(operation_id))
-                    .into()
+                UserError::new("APPLICATION_BUSY", message).naming(crate::graphql::id::encode_text(operation_id)).into()
             }
             JournalError::NoApplication => Self::NotFound("the application"),
             JournalError::Transition(refused) => Self::Conflict(refused.to_string()),

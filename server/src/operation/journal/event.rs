@@ -116,8 +116,7 @@ impl Log {
 
 /// A message as it is stored: of bounded length, without control characters.
 pub(super) fn bounded(message: &str) -> String {
-    let mut text: String =
-        message.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut text: String = message.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if message.chars().nth(MAX_MESSAGE).is_some() {
         text.push('…');
     }

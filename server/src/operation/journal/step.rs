@@ -44,11 +44,8 @@ impl Journal {
                 step.started_at = step.started_at.or(Some(log.now));
                 step.deadline_at = Some(deadline_at);
                 steps::save(conn, &step).await?;
-                let message = if first {
-                    step.name.clone()
-                } else {
-                    format!("{}: attempt {}", step.name, step.attempts)
-                };
+                let message =
+                    if first { step.name.clone() } else { format!("{}: attempt {}", step.name, step.attempts) };
                 log.add_of(&step, EventKind::StepStarted, &message, None, None);
                 Ok(Start::Run { step: Box::new(step), deadline_at })
             })
@@ -130,7 +127,7 @@ impl Journal {
 }
 
 /// All steps of an operation, and one of them.
-async fn find(conn: &mut Conn, hold: Hold, number: u32) -> Result<(Vec<Step>, Step), JournalError> {
+pub(super) async fn find(conn: &mut Conn, hold: Hold, number: u32) -> Result<(Vec<Step>, Step), JournalError> {
     let all = steps::of_operation(conn, hold.operation_id).await?;
     let one = all.iter().find(|step| step.number() == number).cloned().ok_or(JournalError::NoStep(number))?;
     Ok((all, one))

@@ -3,7 +3,10 @@
 use super::secrets;
 use crate::{
     app::App,
-    operation::{Outcome, StepContext, action::{EnsureNamespace, PullSecret}},
+    operation::{
+        Outcome, StepContext,
+        action::{EnsureNamespace, PullSecret},
+    },
 };
 use ropeway_clusters::{
     ApplyOptions, Cluster, NamespaceState, OwnerCheck, PullSecretName, Scope, docker_config_json, labels, pull_secret,

@@ -318,8 +318,7 @@ impl Bed {
     pub(super) async fn cancel(&self, id: OperationId) -> Result<Operation, JournalError> {
         let now = self.now();
         let mut conn = self.write().await;
-        let operation =
-            conn.transaction(async |conn| journal::request_cancel(conn, id, "Ada", now).await).await?;
+        let operation = conn.transaction(async |conn| journal::request_cancel(conn, id, "Ada", now).await).await?;
         drop(conn);
         self.feed.changed(&operation);
         Ok(operation)
@@ -366,7 +365,11 @@ impl Bed {
     }
 
     /// A worker takes one operation and carries it on as far as it can.
-    pub(super) async fn carry_on<P: Perform>(&self, journal: &Journal, perform: &P) -> Result<Option<Left>, JournalError> {
+    pub(super) async fn carry_on<P: Perform>(
+        &self,
+        journal: &Journal,
+        perform: &P,
+    ) -> Result<Option<Left>, JournalError> {
         let taken_at = tokio::time::Instant::now();
         let Some(claim) = journal.claim(worker(), self.lease()).await? else { return Ok(None) };
         run(journal, perform, &self.config, claim, taken_at, &CancellationToken::new()).await.map(Some)
@@ -388,15 +391,12 @@ pub(super) async fn succeed(_step: StepContext, _action: Action) -> Outcome {
     Outcome::Succeeded
 }
 
-/// Where an operation that a test wrote to by hand is.
+/// Writes an action by hand.
 pub(super) async fn overwrite_action(bed: &Bed, id: OperationId, number: i64, action: &[u8]) {
     use crate::store::schema::steps;
     let mut conn = bed.write().await;
-    on!(&mut conn, |c| diesel::update(steps::table.find((id, number)))
-        .set(steps::action.eq(action))
-        .execute(c)
-        .await)
-    .unwrap();
+    on!(&mut conn, |c| diesel::update(steps::table.find((id, number))).set(steps::action.eq(action)).execute(c).await)
+        .unwrap();
 }
 
 /// The state of an operation.

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use futures::future::join_all;
-use ropeway_domain::{ComponentKey, Component as Spec, Value, operation::OperationKind};
+use ropeway_domain::{Component as Spec, ComponentKey, Value, operation::OperationKind};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -77,16 +77,12 @@ async fn steps_run_after_what_they_need(bed: Bed) {
 }
 
 async fn a_retry_runs_exactly_what_failed_and_what_was_skipped(bed: Bed) {
-    let first =
-        bed.begin(bed.plan(&[("a", &[]), ("b", &[1]), ("c", &[2]), ("d", &[1]), ("e", &[3, 4])])).await;
+    let first = bed.begin(bed.plan(&[("a", &[]), ("b", &[1]), ("c", &[2]), ("d", &[1]), ("e", &[3, 4])])).await;
     bed.finish_all(|step: StepContext, _| async move {
         if step.name() == "b" { Outcome::failed("disk full") } else { Outcome::Succeeded }
     })
     .await;
-    assert_eq!(
-        bed.states(first).await,
-        "PARTIAL: a SUCCEEDED, b FAILED, c SKIPPED, d SUCCEEDED, e SKIPPED"
-    );
+    assert_eq!(bed.states(first).await, "PARTIAL: a SUCCEEDED, b FAILED, c SKIPPED, d SUCCEEDED, e SKIPPED");
     let operation = bed.operation(first).await;
     assert_eq!(operation.error_code.as_deref(), Some("STEP_FAILED"));
     assert_eq!(operation.error_message.as_deref(), Some("Partly done: 2 of 5 steps done; b: disk full"));
@@ -307,13 +303,8 @@ async fn what_a_step_deployed_is_written_when_it_succeeds(bed: Bed) {
 
 async fn a_worker_takes_what_is_begun_while_it_waits(bed: Bed) {
     let shutdown = CancellationToken::new();
-    let working = tokio::spawn(worker::work_with(
-        bed.journal(),
-        bed.feed.clone(),
-        bed.config.clone(),
-        succeed,
-        shutdown.clone(),
-    ));
+    let working =
+        tokio::spawn(worker::work_with(bed.journal(), bed.feed.clone(), bed.config.clone(), succeed, shutdown.clone()));
     let mut begun = Vec::new();
     for _ in 0..5 {
         begun.push(bed.begin(bed.plan(&[("a", &[]), ("b", &[1])])).await);
