@@ -17,18 +17,20 @@ pub async fn take(
     from: Option<OperationId>,
 ) -> QueryResult<bool> {
     let taken = on!(conn, |c| match from {
-        None => diesel::update(
-            applications::table.filter(applications::id.eq(application).and(applications::locked_by.is_null()))
-        )
-        .set(applications::locked_by.eq(operation))
-        .execute(c)
-        .await,
-        Some(from) => diesel::update(
-            applications::table.filter(applications::id.eq(application).and(applications::locked_by.eq(from)))
-        )
-        .set(applications::locked_by.eq(operation))
-        .execute(c)
-        .await,
+        None =>
+            diesel::update(
+                applications::table.filter(applications::id.eq(application).and(applications::locked_by.is_null()))
+            )
+            .set(applications::locked_by.eq(operation))
+            .execute(c)
+            .await,
+        Some(from) =>
+            diesel::update(
+                applications::table.filter(applications::id.eq(application).and(applications::locked_by.eq(from)))
+            )
+            .set(applications::locked_by.eq(operation))
+            .execute(c)
+            .await,
     })?;
     Ok(taken == 1)
 }

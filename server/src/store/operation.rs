@@ -118,7 +118,8 @@ pub async fn page_of_application(
             .select(Operation::as_select())
             .into_boxed();
         if let Some((at, id)) = after {
-            query = query.filter(operations::created_at.lt(at).or(operations::created_at.eq(at).and(operations::id.lt(id))));
+            query = query
+                .filter(operations::created_at.lt(at).or(operations::created_at.eq(at).and(operations::id.lt(id))));
         }
         query.order((operations::created_at.desc(), operations::id.desc())).limit(limit).load(c).await
     })
