@@ -11,14 +11,19 @@
 
 pub mod actor;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod clusters;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod graphql;
+pub mod http;
 pub mod id;
 pub mod libraries;
 pub mod operation;
+pub mod process;
+pub mod registry;
 pub mod seal;
 pub mod service;
 pub mod store;

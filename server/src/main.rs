@@ -1,2 +1,7 @@
 //! The Ropeway command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ropeway::cli::main()
+}

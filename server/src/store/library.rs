@@ -62,10 +62,11 @@ pub async fn find(conn: &mut Conn, enterprise: EnterpriseId) -> QueryResult<Opti
     on!(conn, |c| libraries::table.find(enterprise).select(Library::as_select()).first(c).await.optional())
 }
 
-/// All embedded ones, for the registry to know who may pull.
-pub async fn embedded_of(conn: &mut Conn, pull_username: &str) -> QueryResult<Option<Library>> {
+/// The embedded one that is pushed to or pulled from as this user, for the registry to know who asks.
+pub async fn embedded_of(conn: &mut Conn, username: &str) -> QueryResult<Option<Library>> {
     on!(conn, |c| libraries::table
-        .filter(libraries::embedded.eq(true).and(libraries::pull_username.eq(pull_username)))
+        .filter(libraries::embedded.eq(true))
+        .filter(libraries::pull_username.eq(username).or(libraries::username.eq(username)))
         .select(Library::as_select())
         .first(c)
         .await
