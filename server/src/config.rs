@@ -89,6 +89,10 @@ pub struct LibraryConfig {
     pub max_blob_bytes: u64,
     /// Hours between two checks of the library from every cluster. Default: 6.
     pub check_hours: u32,
+    /// Registries that images are copied from without TLS, as `host[:port]`. Those of this machine (`localhost`,
+    /// `127.0.0.1`, `[::1]`) always are. Images are copied anonymously, but for those of the library's own registry.
+    /// Default: none.
+    pub plain_http_hosts: Vec<String>,
 }
 
 /// `[clusters]`
@@ -165,6 +169,7 @@ impl Default for LibraryConfig {
             concurrent_blobs: 4,
             max_blob_bytes: 20 << 30,
             check_hours: 6,
+            plain_http_hosts: Vec::new(),
         }
     }
 }

@@ -347,6 +347,7 @@ CREATE TABLE publications (
   digest text NOT NULL,
   content bytea NOT NULL,
   warnings bytea NOT NULL,
+  artifact_digest text,
   operation_id uuid REFERENCES operations(id),
   version_id uuid REFERENCES versions(id),
   created_by uuid NOT NULL REFERENCES users(id),

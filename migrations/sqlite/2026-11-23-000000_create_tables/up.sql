@@ -347,6 +347,7 @@ CREATE TABLE publications (
   digest text NOT NULL,
   content blob NOT NULL,
   warnings blob NOT NULL,
+  artifact_digest text,
   operation_id blob REFERENCES operations(id),
   version_id blob REFERENCES versions(id),
   created_by blob NOT NULL REFERENCES users(id),

@@ -182,7 +182,7 @@ pub struct ProbeLibrary {
 }
 
 /// Copies an image into the library, with everything that its digest names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyImage {
     /// Whose library.

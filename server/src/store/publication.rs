@@ -5,7 +5,7 @@ use crate::{
     on,
     store::{
         Conn, Instant, Key, Stored, Word,
-        schema::{publication_images, publications},
+        schema::{applications, publication_images, publications},
     },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
@@ -43,6 +43,8 @@ pub struct Publication {
     pub content: Vec<u8>,
     /// What was said when it was submitted.
     pub warnings: Stored<Vec<String>>,
+    /// Of the version's artifact in the library's registry, once it is there.
+    pub artifact_digest: Option<String>,
     /// The sync.
     pub operation_id: Option<OperationId>,
     /// The revision that it made.
@@ -171,6 +173,44 @@ pub async fn set_version(conn: &mut Conn, id: PublicationId, version: VersionId)
         .await)
 }
 
+/// Names the artifact that was pushed for a publication.
+pub async fn set_artifact(conn: &mut Conn, id: PublicationId, digest: &str) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(publications::table.find(id))
+        .set(publications::artifact_digest.eq(Some(digest)))
+        .execute(c)
+        .await)
+}
+
+/// The revision that these publications made is forgotten.
+pub async fn forget_version(conn: &mut Conn, version: VersionId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(publications::table.filter(publications::version_id.eq(version)))
+        .set(publications::version_id.eq(None::<VersionId>))
+        .execute(c)
+        .await)
+}
+
+/// Forgets the publications to a template, which must have come to their ends.
+pub async fn delete_of_template(conn: &mut Conn, template: TemplateId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(publications::table.filter(publications::template_id.eq(template))).execute(c).await)
+}
+
+/// The unfinished publications to a template: a few of them, with the names of their applications.
+pub async fn unfinished(
+    conn: &mut Conn,
+    template: TemplateId,
+    limit: i64,
+) -> QueryResult<Vec<(PublicationId, UserId, String)>> {
+    on!(conn, |c| publications::table
+        .inner_join(applications::table)
+        .filter(publications::template_id.eq(template))
+        .filter(publications::state.ne_all(["PUBLISHED", "ABANDONED"]))
+        .order(publications::created_at)
+        .limit(limit)
+        .select((publications::id, publications::created_by, applications::name))
+        .load(c)
+        .await)
+}
+
 /// The images of publications, by component.
 pub async fn images(conn: &mut Conn, publications: &[PublicationId]) -> QueryResult<Vec<PublicationImage>> {
     on!(conn, |c| publication_images::table
@@ -178,6 +218,31 @@ pub async fn images(conn: &mut Conn, publications: &[PublicationId]) -> QueryRes
         .order((publication_images::component_name.asc(), publication_images::id.asc()))
         .select(PublicationImage::as_select())
         .load(c)
+        .await)
+}
+
+/// The copies of these images have come to their ends: the library has them.
+pub async fn complete_images(conn: &mut Conn, ids: &[ImageId]) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(publication_images::table.filter(publication_images::id.eq_any(ids)))
+        .set((
+            publication_images::state.eq(Word(StepState::Succeeded)),
+            publication_images::bytes_done.eq(publication_images::bytes_total),
+            publication_images::error.eq(None::<String>),
+        ))
+        .execute(c)
+        .await)
+}
+
+/// Where the copies of these images are; how far they came stays as it is.
+pub async fn set_image_state(
+    conn: &mut Conn,
+    ids: &[ImageId],
+    state: StepState,
+    error: Option<&str>,
+) -> QueryResult<usize> {
+    on!(conn, |c| diesel::update(publication_images::table.filter(publication_images::id.eq_any(ids)))
+        .set((publication_images::state.eq(Word(state)), publication_images::error.eq(error)))
+        .execute(c)
         .await)
 }
 

@@ -433,6 +433,7 @@ diesel::table! {
         digest -> Text,
         content -> Binary,
         warnings -> Binary,
+        artifact_digest -> Nullable<Text>,
         operation_id -> Nullable<IdSql>,
         version_id -> Nullable<IdSql>,
         created_by -> IdSql,

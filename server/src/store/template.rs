@@ -1,11 +1,11 @@
 //! Templates of the library.
 
 use crate::{
-    id::{EnterpriseId, TeamId, TemplateId, UserId},
+    id::{ApplicationId, EnterpriseId, TeamId, TemplateId, UserId},
     on,
     store::{
         Conn, Instant, Word,
-        schema::{installations, publications, template_categories, templates},
+        schema::{applications, installations, publications, template_categories, templates},
         team::contains,
     },
 };
@@ -202,6 +202,33 @@ pub async fn categories_in_use(conn: &mut Conn, enterprise: EnterpriseId, filter
             .load(c)
             .await
     })
+}
+
+/// The applications in which a template is, or was, installed: a few of them, with their teams.
+pub async fn installed_in(
+    conn: &mut Conn,
+    id: TemplateId,
+    limit: i64,
+) -> QueryResult<Vec<(ApplicationId, TeamId, String)>> {
+    on!(conn, |c| installations::table
+        .inner_join(applications::table)
+        .filter(installations::template_id.eq(id))
+        .select((applications::id, applications::team_id, applications::name))
+        .distinct()
+        .order((applications::name, applications::id, applications::team_id))
+        .limit(limit)
+        .load(c)
+        .await)
+}
+
+/// How many installations of other teams than this one a template has.
+pub async fn installed_elsewhere(conn: &mut Conn, id: TemplateId, team: TeamId) -> QueryResult<i64> {
+    on!(conn, |c| installations::table
+        .filter(installations::template_id.eq(id).and(installations::team_id.ne(team)))
+        .filter(installations::uninstalled_at.is_null())
+        .count()
+        .get_result(c)
+        .await)
 }
 
 /// How many installations and unfinished publications a template has.

@@ -5,10 +5,11 @@ use crate::{
     on,
     store::{
         Conn, Instant, Key, Stored,
-        schema::{installations, version_images, versions},
+        schema::{components, installations, kubernetes_resources, upgrade_records, version_images, versions},
+        types::IdSql,
     },
 };
-use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
+use diesel::{QueryResult, pg::Pg, prelude::*, sql_types::BigInt, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 use ropeway_domain::ComponentKey;
 
@@ -204,6 +205,105 @@ pub async fn hide(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> Que
     .await)
 }
 
+/// The revisions of a number.
+pub async fn revisions(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<Vec<VersionId>> {
+    on!(conn, |c| versions::table
+        .filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key)))
+        .order(versions::revision)
+        .select(versions::id)
+        .load(c)
+        .await)
+}
+
+/// Those of these revisions to which an installation, a record, a component or a Kubernetes resource refers.
+pub async fn referred(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<Vec<VersionId>> {
+    let mut found: Vec<VersionId> = on!(conn, |c| installations::table
+        .filter(installations::version_id.eq_any(ids))
+        .select(installations::version_id)
+        .distinct()
+        .load(c)
+        .await)?;
+    let records: Vec<(VersionId, VersionId)> = on!(conn, |c| upgrade_records::table
+        .filter(upgrade_records::from_version_id.eq_any(ids).or(upgrade_records::to_version_id.eq_any(ids)))
+        .select((upgrade_records::from_version_id, upgrade_records::to_version_id))
+        .distinct()
+        .load(c)
+        .await)?;
+    found.extend(records.into_iter().flat_map(|(from, to)| [from, to]));
+    let components: Vec<Option<VersionId>> = on!(conn, |c| components::table
+        .filter(components::version_id.eq_any(ids))
+        .select(components::version_id)
+        .distinct()
+        .load(c)
+        .await)?;
+    let resources: Vec<Option<VersionId>> = on!(conn, |c| kubernetes_resources::table
+        .filter(kubernetes_resources::version_id.eq_any(ids))
+        .select(kubernetes_resources::version_id)
+        .distinct()
+        .load(c)
+        .await)?;
+    found.extend(components.into_iter().chain(resources).flatten());
+    found.retain(|id| ids.contains(id));
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Forgets a revision with its images; nothing may refer to it.
+pub async fn delete(conn: &mut Conn, id: VersionId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(versions::table.find(id)).execute(c).await)
+}
+
+/// Forgets all revisions of a template; nothing may refer to them.
+pub async fn delete_of_template(conn: &mut Conn, template: TemplateId) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(versions::table.filter(versions::template_id.eq(template))).execute(c).await)
+}
+
+/// The greatest current revisions of each of these templates, `limit` of each at most. Two statements, however many
+/// templates.
+pub async fn first_pages(conn: &mut Conn, templates: &[TemplateId], limit: i64) -> QueryResult<Vec<Version>> {
+    if templates.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Both databases take `$n`, in the order of its first appearance.
+    let places: Vec<String> = (1..=templates.len()).map(|place| format!("${place}")).collect();
+    let text = format!(
+        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY template_id ORDER BY sort_key DESC) AS place \
+         FROM versions WHERE is_current AND NOT is_hidden AND template_id IN ({})) AS numbered WHERE place <= ${}",
+        places.join(", "),
+        templates.len() + 1,
+    );
+    let found: Vec<Named> = on!(conn, |c| {
+        let mut query = diesel::sql_query(text).into_boxed();
+        for template in templates {
+            query = query.bind::<IdSql, _>(*template);
+        }
+        query.bind::<BigInt, _>(limit).load(c).await
+    })?;
+    let ids: Vec<VersionId> = found.into_iter().map(|row| row.id).collect();
+    let mut rows = by_ids(conn, &ids).await?;
+    rows.sort_by(|one, two| two.sort_key.cmp(&one.sort_key));
+    Ok(rows)
+}
+
+/// How many numbers each of these templates has; one without any is left out.
+pub async fn counts(conn: &mut Conn, templates: &[TemplateId]) -> QueryResult<Vec<(TemplateId, i64)>> {
+    on!(conn, |c| versions::table
+        .filter(versions::template_id.eq_any(templates))
+        .filter(versions::is_current.eq(true).and(versions::is_hidden.eq(false)))
+        .group_by(versions::template_id)
+        .select((versions::template_id, diesel::dsl::count_star()))
+        .load(c)
+        .await)
+}
+
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg, Sqlite))]
+struct Named {
+    #[diesel(sql_type = IdSql)]
+    id: VersionId,
+}
+
 /// A page of the current revisions of a template, the greatest number first.
 pub async fn page(
     conn: &mut Conn,
@@ -279,6 +379,20 @@ pub async fn upgrades(
             query = query.filter(versions::sort_key.lt(sort_key));
         }
         query.order(versions::sort_key.desc()).limit(limit).load(c).await
+    })
+}
+
+/// How many [`upgrades`] would list altogether.
+pub async fn upgrades_total(conn: &mut Conn, installed: &Version) -> QueryResult<i64> {
+    on!(conn, |c| {
+        let later = versions::sort_key.eq(&installed.sort_key).and(versions::revision.gt(installed.revision));
+        versions::table
+            .filter(versions::template_id.eq(installed.template_id))
+            .filter(versions::is_current.eq(true).and(versions::is_hidden.eq(false)))
+            .filter(versions::sort_key.gt(&installed.sort_key).or(later))
+            .count()
+            .get_result(c)
+            .await
     })
 }
 
