@@ -3,8 +3,12 @@
 //! A resolver decodes, calls one function of `service`, and wraps what it returns. What a person can mend is part of a
 //! mutation's payload; everything else is an error with a code, see [`error`].
 
+pub mod application;
 pub mod audit;
 pub mod cluster;
+pub mod component;
+pub mod deployment;
+pub mod plan;
 pub mod driver;
 pub mod enterprise;
 pub mod error;
@@ -16,10 +20,18 @@ pub mod member;
 pub mod node;
 pub mod operation;
 pub mod page;
+pub mod pod;
+pub mod resource;
 pub mod scalar;
+pub mod settings;
 pub mod team;
+pub mod topology;
 pub mod user;
 pub mod viewer;
+pub mod workload;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
     actor::Actor,
@@ -40,6 +52,10 @@ pub struct Query(
     team::TeamQuery,
     cluster::ClusterQuery,
     driver::DriverQuery,
+    application::ApplicationQuery,
+    component::ComponentQuery,
+    operation::OperationQuery,
+    deployment::DeploymentQuery,
 );
 
 /// What can be changed.
@@ -52,11 +68,19 @@ pub struct Mutation(
     cluster::ClusterMutation,
     library::LibraryMutation,
     team::TeamMutation,
+    application::ApplicationMutation,
+    component::ComponentMutation,
+    resource::ResourceMutation,
+    operation::OperationMutation,
+    deployment::DeploymentMutation,
 );
 
 /// What can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(cluster::ClusterSubscription);
+pub struct Subscription(cluster::ClusterSubscription,
+    application::ApplicationSubscription,
+    operation::OperationSubscription,
+);
 
 /// The schema of a process.
 pub fn schema(app: App) -> ApiSchema {

@@ -1,6 +1,10 @@
 //! Anything by its global id.
 
 use super::{
+    application::{self, Application},
+    component::{self, Component},
+    operation::{self, Operation},
+    resource::{self, KubernetesResource},
     audit::{self, AuditEntry},
     cluster::{self, Cluster},
     driver::{self, Driver},
@@ -14,7 +18,7 @@ use super::{
 use crate::{
     error::Error,
     id::{
-        AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
+        ApplicationKind, ComponentKind, OperationKind, ResourceKind, AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
     },
 };
 use async_graphql::{Context, ID, Interface, Object};
@@ -37,6 +41,14 @@ pub enum Node {
     Driver(Driver),
     /// Who asked for what.
     AuditEntry(AuditEntry),
+    /// What a team runs in one cluster.
+    Application(Application),
+    /// One workload of an application.
+    Component(Component),
+    /// Another object of an application.
+    KubernetesResource(KubernetesResource),
+    /// A durable, long-running job.
+    Operation(Operation),
 }
 
 /// Queries of anything.
@@ -60,6 +72,10 @@ impl NodeQuery {
             TeamKind::NAME => team::find(ctx, Id::new(uuid)).await?.into(),
             ClusterKind::NAME => cluster::find(ctx, Id::new(uuid)).await?.into(),
             DriverKind::NAME => driver::find(ctx, Id::new(uuid)).await?.into(),
+            ApplicationKind::NAME => application::find(ctx, Id::new(uuid)).await?.into(),
+            ComponentKind::NAME => component::find(ctx, Id::new(uuid)).await?.into(),
+            ResourceKind::NAME => resource::find(ctx, Id::new(uuid)).await?.into(),
+            OperationKind::NAME => operation::find(ctx, Id::new(uuid)).await?.into(),
             AuditKind::NAME => audit::find(ctx, Id::new(uuid)).await?.into(),
             _ => return Err(graphql_error(Error::NotFound("the node"))),
         }))

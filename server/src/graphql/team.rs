@@ -2,6 +2,7 @@
 
 use super::{
     actor, app,
+    application::{self, ApplicationConnection},
     cluster::{Cluster, cluster_of},
     error::{IntoGraphql as _, answer, graphql_error},
     id,
@@ -214,6 +215,18 @@ impl Team {
     /// The clusters on which it is opened.
     async fn openings(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TeamOpening>> {
         load(ctx, OpeningsKey(self.row.id)).await.map(Option::unwrap_or_default).graphql()
+    }
+
+    /// Its applications, by name.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn applications(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "Only those in this cluster.")] cluster_id: Option<ID>,
+    ) -> async_graphql::Result<ApplicationConnection> {
+        application::of_team(ctx, self.row.id, cluster_id.as_ref(), first, after.as_ref()).await.graphql()
     }
 
     /// Its members, by name.

@@ -4,6 +4,7 @@
 //! whole. The application is free again by then; a kind after which something else must come first takes it again, with
 //! `application_lock::take`.
 
+mod application;
 mod installation;
 mod publication;
 
@@ -28,6 +29,10 @@ pub(super) async fn settle(
         OperationKind::Install => installation::installed(conn, operation, steps, outcome).await,
         OperationKind::Upgrade | OperationKind::Rollback => {
             installation::upgraded(conn, operation, steps, outcome).await
+        }
+        // Without an installation it is the application itself that was deleted.
+        OperationKind::Uninstall if operation.installation_id.is_none() => {
+            application::deleted(conn, operation, outcome).await
         }
         OperationKind::Uninstall => installation::uninstalled(conn, operation, outcome, now).await,
     }

@@ -1,9 +1,9 @@
 //! Components of applications.
 
 use crate::{
-    id::{ApplicationId, InstallationId, ComponentId, VersionId},
+    id::{ApplicationId, ClusterId, InstallationId, ComponentId, VersionId},
     on,
-    store::{Conn, Instant, Key, Stored, schema::components},
+    store::{Conn, Instant, Key, Stored, schema::{applications, components}},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -79,12 +79,27 @@ pub async fn update_desired(conn: &mut Conn, row: &Component) -> QueryResult<usi
         .await)
 }
 
-/// What was to be is what was applied: for those of an application with these keys.
-pub async fn mark_deployed(conn: &mut Conn, application: ApplicationId, keys: &[Key<ComponentKey>]) -> QueryResult<usize> {
+/// The cluster names in use in a namespace, by whichever application.
+pub async fn names_in_namespace(conn: &mut Conn, cluster: ClusterId, namespace: &str) -> QueryResult<Vec<String>> {
+    on!(conn, |c| components::table
+        .inner_join(applications::table)
+        .filter(applications::cluster_id.eq(cluster).and(applications::namespace.eq(namespace)))
+        .select(components::cluster_name)
+        .load(c)
+        .await)
+}
+
+/// Writes the revision that some components of an application are at.
+pub async fn set_version(
+    conn: &mut Conn,
+    application: ApplicationId,
+    key: Key<ComponentKey>,
+    version: Option<VersionId>,
+) -> QueryResult<usize> {
     on!(conn, |c| diesel::update(
-        components::table.filter(components::application_id.eq(application).and(components::key.eq_any(keys))),
+        components::table.filter(components::application_id.eq(application).and(components::key.eq(key))),
     )
-    .set(components::deployed.eq(components::desired))
+    .set(components::version_id.eq(version))
     .execute(c)
     .await)
 }

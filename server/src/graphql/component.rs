@@ -1,0 +1,488 @@
+//! Components of applications.
+
+use super::{
+    actor, app,
+    application::{Application, RunState, WholeKey, in_memory, live},
+    error::{IntoGraphql as _, answer, graphql_error},
+    id,
+    loader::{Rows, Shared, load},
+    page::{self, Cursor, PageRequest},
+    pod::{KubernetesEvent, KubernetesEventConnection, Pod, is_about},
+    settings::ComponentSettingsInput,
+    workload::{
+        self, ConfigFile, EnvironmentVariable, Names, Port, Probe, Resources, ScaleRule, Volume, WorkloadKind,
+    },
+};
+use crate::{
+    connection,
+    error::{Error, Result},
+    id::{ApplicationId, ComponentId, EnterpriseId},
+    payload,
+    service::{
+        add_component::{self, AddComponent},
+        edit,
+        find_application::{self, Whole},
+        live_state::{self, Condition},
+        problems::Problems,
+        remove_component,
+        update_component::{self, UpdateComponent},
+    },
+    store::{component as rows, library},
+};
+use async_graphql::{Context, ID, InputObject, Object, dataloader::Loader};
+use ropeway_domain::{Component as Spec, ComponentKey, Value, model::Image};
+use serde_json::Value as Json;
+use std::{collections::HashMap, sync::Arc};
+
+/// One workload of an application.
+#[derive(Debug, Clone)]
+pub struct Component {
+    whole: Arc<Whole>,
+    row: Arc<rows::Component>,
+    spec: Arc<Spec<Value>>,
+}
+
+/// Queries of components.
+#[derive(Default)]
+pub struct ComponentQuery;
+
+/// Mutations of components.
+#[derive(Default)]
+pub struct ComponentMutation;
+
+/// Loads the address from which clusters of an enterprise pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LibraryAddressKey(pub EnterpriseId);
+
+/// Loads the Kubernetes events of an application's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NamespaceEventsKey(pub ApplicationId);
+
+/// Input of `addComponent`.
+#[derive(InputObject)]
+pub struct AddComponentInput {
+    /// Where.
+    pub application_id: ID,
+    /// What people call it: 1 to 100 characters.
+    pub name: String,
+    /// The part of the names of its objects that is its own: a DNS label of at most 40 characters that begins with a
+    /// letter, unique in its application. By default it is made of the name.
+    pub slug: Option<String>,
+    /// Which kind of workload; by default a Deployment.
+    pub kind: Option<WorkloadKind>,
+    /// What it runs: an OCI reference, such as `docker.io/library/nginx:1.29`.
+    pub image: String,
+    /// Everything else.
+    pub settings: Option<ComponentSettingsInput>,
+}
+
+/// Input of `updateComponent`. What is left out stays.
+#[derive(InputObject)]
+pub struct UpdateComponentInput {
+    /// Which.
+    pub component_id: ID,
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it runs: an OCI reference.
+    pub image: Option<String>,
+    /// Everything else.
+    pub settings: Option<ComponentSettingsInput>,
+}
+
+/// Input of `removeComponent`.
+#[derive(InputObject)]
+pub struct RemoveComponentInput {
+    /// Which.
+    pub component_id: ID,
+    /// Refused for a component that is in the cluster (VOLUMES_STAY): an edit never deletes a claim.
+    pub delete_volumes: Option<bool>,
+}
+
+connection! {
+    /// A page of components.
+    ComponentConnection, ComponentEdge, Component
+}
+
+payload! {
+    /// Answer of `addComponent`.
+    AddComponentPayload {
+        /// The new component.
+        component: Component,
+    }
+}
+
+payload! {
+    /// Answer of `updateComponent`.
+    UpdateComponentPayload {
+        /// The component as it shall be.
+        component: Component,
+    }
+}
+
+payload! {
+    /// Answer of `removeComponent`.
+    RemoveComponentPayload {
+        /// The component, until the next deployment has removed it; null where it was not in the cluster and is gone.
+        component: Component,
+        /// Its application.
+        application: Application,
+    }
+}
+
+/// One workload of an application.
+#[Object]
+impl Component {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        id::encode(self.row.id)
+    }
+
+    /// Its identity: the same in the versions that are published of it, unless it came from a template.
+    async fn key(&self) -> ID {
+        ID(self.row.key.0.to_string())
+    }
+
+    /// What people call it.
+    async fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// The part of the names of its objects that is its own.
+    async fn slug(&self) -> &str {
+        &self.row.slug
+    }
+
+    /// The name of its objects, under which others of its namespace reach it.
+    async fn cluster_name(&self) -> &str {
+        &self.row.cluster_name
+    }
+
+    /// Which kind of workload it is.
+    async fn kind(&self) -> WorkloadKind {
+        self.spec.kind.into()
+    }
+
+    /// How it is now.
+    async fn status(&self, ctx: &Context<'_>) -> async_graphql::Result<RunState> {
+        self.condition(ctx).await.map(|condition| condition.state.into()).graphql()
+    }
+
+    /// Why it is not as wanted.
+    async fn status_reason(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<String>> {
+        self.condition(ctx).await.map(|condition| condition.reason).graphql()
+    }
+
+    /// Where it belongs.
+    async fn application(&self) -> Application {
+        self.whole.application.clone().into()
+    }
+
+    /// Its identity in the template that it came from.
+    async fn template_key(&self) -> Option<ID> {
+        self.row.template_key.map(|key| ID(key.0.to_string()))
+    }
+
+    /// Whether the version that its installation is at has no counterpart of it.
+    async fn no_longer_in_template(&self) -> bool {
+        self.row.no_longer_in_template
+    }
+
+    /// Whether it is removed with the next deployment.
+    async fn is_removed(&self) -> bool {
+        self.row.desired.is_none()
+    }
+
+    /// What it runs: an OCI reference.
+    async fn image(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
+        match &self.spec.image {
+            Image::Reference { reference, .. } => Ok(reference.clone()),
+            Image::Library { repository, digest } => {
+                let key = LibraryAddressKey(self.whole.application.enterprise_id);
+                let address = load(ctx, key).await.graphql()?.unwrap_or_default();
+                let slash = if address.is_empty() { "" } else { "/" };
+                Ok(format!("{address}{slash}{repository}@{digest}"))
+            }
+        }
+    }
+
+    /// The digest of its image, once it is known.
+    async fn image_digest(&self) -> Option<String> {
+        self.spec.image.digest().map(ToString::to_string)
+    }
+
+    /// Instead of the image's entry point; empty: the image's own.
+    async fn command(&self) -> Vec<String> {
+        workload::texts(&self.spec.command, &self.names())
+    }
+
+    /// Instead of the image's arguments; empty: the image's own.
+    async fn arguments(&self) -> Vec<String> {
+        workload::texts(&self.spec.arguments, &self.names())
+    }
+
+    /// Its own environment.
+    async fn environment(&self) -> Vec<EnvironmentVariable> {
+        workload::variables(&self.spec.environment, &self.names())
+    }
+
+    /// What it offers to the environment of those that depend on it.
+    async fn connection_info(&self) -> Vec<EnvironmentVariable> {
+        workload::variables(&self.spec.connection_info, &self.names())
+    }
+
+    /// What it listens on.
+    async fn ports(&self) -> Vec<Port> {
+        self.spec.ports.iter().map(Into::into).collect()
+    }
+
+    /// What it mounts.
+    async fn volumes(&self) -> Vec<Volume> {
+        workload::volumes(&self.spec, |key| self.sibling(key).map(|row| id::encode(row.id)))
+    }
+
+    /// What it finds as files.
+    async fn config_files(&self) -> Vec<ConfigFile> {
+        workload::config_files(&self.spec, &self.names())
+    }
+
+    /// Its health checks.
+    async fn probes(&self) -> Vec<Probe> {
+        self.spec.probes.iter().map(Into::into).collect()
+    }
+
+    /// What a replica asks for and may use.
+    async fn resources(&self) -> Resources {
+        (&self.spec.resources).into()
+    }
+
+    /// Between which numbers of replicas it may be scaled.
+    async fn scale_rule(&self) -> ScaleRule {
+        (&self.spec.scale.rule).into()
+    }
+
+    /// The wanted number of replicas.
+    async fn replicas(&self) -> i32 {
+        workload::int(self.spec.scale.replicas)
+    }
+
+    /// The replicas that are ready now.
+    async fn ready_replicas(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        let condition = self.condition(ctx).await.graphql()?;
+        Ok(i32::try_from(condition.ready_replicas).unwrap_or(i32::MAX))
+    }
+
+    /// The components that must be healthy before it starts, and whose connection info it gets.
+    async fn dependencies(&self) -> Vec<Self> {
+        self.spec.dependencies.iter().filter_map(|key| Self::by_key(&self.whole, *key)).collect()
+    }
+
+    /// Other attributes of its pods, by the names of a Kubernetes PodSpec, and `labels` and `annotations` of the workload.
+    async fn attributes(&self) -> Json {
+        Json::Object(self.spec.attributes.clone())
+    }
+
+    /// Its pods now; none where the cluster does not answer.
+    async fn pods(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Pod>> {
+        let live = live(ctx, self.row.application_id).await.graphql()?;
+        Ok(live.pods(&self.row).iter().map(Into::into).collect())
+    }
+
+    /// The Kubernetes events about its objects, oldest first (UNAVAILABLE where the cluster does not answer).
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+    ) -> async_graphql::Result<KubernetesEventConnection> {
+        let result = async {
+            let page: PageRequest<(String, String)> = PageRequest::new(ctx, first, after.as_ref())?;
+            let live = live(ctx, self.row.application_id).await?;
+            let pods: Vec<Pod> = live.pods(&self.row).iter().map(Into::into).collect();
+            let all = load(ctx, NamespaceEventsKey(self.row.application_id)).await?.unwrap_or_default();
+            let about = all.iter().filter(|event| is_about(event, &self.row.cluster_name, &pods));
+            let mut events: Vec<KubernetesEvent> = about.map(Into::into).collect();
+            events.sort_by_key(KubernetesEvent::place);
+            Ok::<_, Error>(in_memory(&page, events, KubernetesEvent::place))
+        };
+        result.await.map(Into::into).graphql()
+    }
+}
+
+#[Object]
+impl ComponentQuery {
+    /// One component.
+    async fn component(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> async_graphql::Result<Option<Component>> {
+        let id = id::decode(&id, "id").map_err(graphql_error)?;
+        find(ctx, id).await.map(Some)
+    }
+}
+
+#[Object]
+impl ComponentMutation {
+    /// Adds a component to an application. It runs once the application is deployed. For developers of the team.
+    async fn add_component(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is added.")] input: AddComponentInput,
+    ) -> async_graphql::Result<AddComponentPayload> {
+        let result = async {
+            let actor = actor(ctx)?;
+            let mut problems = Problems::new();
+            let wanted = AddComponent {
+                application_id: id::decode(&input.application_id, "applicationId")?,
+                name: input.name,
+                slug: input.slug,
+                kind: input.kind.map(Into::into),
+                image: input.image,
+                settings: input.settings.unwrap_or_default().read(&mut problems),
+                problems,
+            };
+            let row = add_component::add_component(app(ctx), actor, wanted).await?;
+            Component::after(ctx, row.application_id, row.key.0).await
+        };
+        answer(result.await, |(component, _)| AddComponentPayload { component, errors: Vec::new() })
+    }
+
+    /// Changes what a component shall be, also of one that came from a template. It takes effect with the next deployment.
+    /// For developers of the team.
+    async fn update_component(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is changed.")] input: UpdateComponentInput,
+    ) -> async_graphql::Result<UpdateComponentPayload> {
+        let result = async {
+            let actor = actor(ctx)?;
+            let mut problems = Problems::new();
+            let wanted = UpdateComponent {
+                component_id: id::decode(&input.component_id, "componentId")?,
+                name: input.name,
+                image: input.image,
+                settings: input.settings.unwrap_or_default().read(&mut problems),
+                problems,
+            };
+            let row = update_component::update_component(app(ctx), actor, wanted).await?;
+            Component::after(ctx, row.application_id, row.key.0).await
+        };
+        answer(result.await, |(component, _)| UpdateComponentPayload { component, errors: Vec::new() })
+    }
+
+    /// Removes a component that no other one needs (COMPONENT_IN_USE): with the next deployment, if it is in the cluster.
+    /// Its volumes stay. For developers of the team.
+    async fn remove_component(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] input: RemoveComponentInput,
+    ) -> async_graphql::Result<RemoveComponentPayload> {
+        let result = async {
+            let actor = actor(ctx)?;
+            let id = id::decode(&input.component_id, "componentId")?;
+            let delete_volumes = input.delete_volumes.unwrap_or(false);
+            let row = remove_component::remove_component(app(ctx), actor, id, delete_volumes).await?;
+            Component::after(ctx, row.application_id, row.key.0).await
+        };
+        answer(result.await, |(component, application)| RemoveComponentPayload {
+            component,
+            application: Some(application),
+            errors: Vec::new(),
+        })
+    }
+}
+
+impl Component {
+    /// Those of an application, by name.
+    pub(super) fn all(whole: &Arc<Whole>) -> Vec<Self> {
+        whole.components.iter().filter_map(|row| Self::of(whole, row)).collect()
+    }
+
+    /// The one with this own key.
+    pub(super) fn by_key(whole: &Arc<Whole>, key: ComponentKey) -> Option<Self> {
+        whole.components.iter().find(|row| row.key.0 == key).and_then(|row| Self::of(whole, row))
+    }
+
+    /// The ones of an installation, by name.
+    pub(super) fn of_installation(whole: &Arc<Whole>, installation: crate::id::InstallationId) -> Vec<Self> {
+        let rows = whole.components.iter().filter(|row| row.installation_id == Some(installation));
+        rows.filter_map(|row| Self::of(whole, row)).collect()
+    }
+
+    pub(super) fn row(&self) -> &rows::Component {
+        &self.row
+    }
+
+    fn of(whole: &Arc<Whole>, row: &rows::Component) -> Option<Self> {
+        let spec = Arc::new(edit::spec(row)?.clone());
+        Some(Self { whole: Arc::clone(whole), row: Arc::new(row.clone()), spec })
+    }
+
+    /// A component after a change, if it is still there, and its application.
+    async fn after(ctx: &Context<'_>, id: ApplicationId, key: ComponentKey) -> Result<(Option<Self>, Application)> {
+        let whole = load(ctx, WholeKey(id)).await?.ok_or(Error::NotFound("the application"))?;
+        Ok((Self::by_key(&whole, key), whole.application.clone().into()))
+    }
+
+    /// The host names of all components of its application.
+    fn names(&self) -> Names {
+        self.whole.components.iter().map(|row| (row.key.0, row.cluster_name.clone())).collect()
+    }
+
+    fn sibling(&self, key: ComponentKey) -> Option<&rows::Component> {
+        self.whole.components.iter().find(|row| row.key.0 == key)
+    }
+
+    async fn condition(&self, ctx: &Context<'_>) -> Result<Condition> {
+        Ok(live(ctx, self.row.application_id).await?.condition(&self.row))
+    }
+}
+
+/// A component by id.
+pub(super) async fn find(ctx: &Context<'_>, id: ComponentId) -> async_graphql::Result<Component> {
+    let result = async {
+        let whole = find_application::find_component(app(ctx), actor(ctx)?, id).await?;
+        let row = whole.components.iter().find(|row| row.id == id);
+        row.and_then(|row| Component::of(&whole, row)).ok_or(Error::NotFound("the component"))
+    };
+    result.await.graphql()
+}
+
+impl Loader<LibraryAddressKey> for Rows {
+    type Value = String;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[LibraryAddressKey]) -> Result<HashMap<LibraryAddressKey, String>, Shared> {
+        let mut found = HashMap::new();
+        let result = async {
+            let mut conn = self.app.database.read().await?;
+            for key in keys {
+                if let Some(row) = library::find(&mut conn, key.0).await? {
+                    found.insert(*key, row.public_url);
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        result.await.map_err(Arc::new)?;
+        Ok(found)
+    }
+}
+
+impl Loader<NamespaceEventsKey> for Rows {
+    type Value = Arc<Vec<Json>>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[NamespaceEventsKey]) -> Result<HashMap<NamespaceEventsKey, Self::Value>, Shared> {
+        let ids: Vec<ApplicationId> = keys.iter().map(|key| key.0).collect();
+        let result = async {
+            let wholes = find_application::load_wholes(&self.app, &ids).await?;
+            let reads = wholes.into_iter().map(async |(id, whole)| {
+                let events = live_state::events(&self.app, &whole).await?;
+                Ok::<_, Error>((NamespaceEventsKey(id), Arc::new(events)))
+            });
+            futures::future::try_join_all(reads).await
+        };
+        Ok(result.await.map_err(Arc::new)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,51 @@
+//! Cancelling operations: they stop after their running steps, and can be retried.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    error::{Error, Result, UserError},
+    graphql::id::encode_text,
+    id::OperationId,
+    operation::journal,
+    service::{
+        audit::{self, Act, Subject, audited},
+        execute,
+        find_application::authorize_operation,
+    },
+    store::operation::{self, Operation},
+};
+use ropeway_domain::access::{EnterpriseAction, TeamAction};
+
+/// Asks for the end of an operation.
+pub async fn cancel_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
+    let subject = subject_of(app, id).await?;
+    audited(app, actor, Act::new("cancelOperation", subject, encode_text(id)), async || {
+        let now = app.clock.now();
+        let mut conn = app.database.write().await?;
+        let operation = conn
+            .transaction(async |conn| {
+                let (in_team, in_enterprise) = (TeamAction::ControlOperations, EnterpriseAction::ManageClusters);
+                let found = authorize_operation(conn, actor, id, in_team, in_enterprise).await?;
+                if found.state.0.is_finished() {
+                    let message = format!("this operation has come to its end already: it is {}", found.state.0);
+                    return Err(UserError::new("OPERATION_FINISHED", message).at(["operationId"]).into());
+                }
+                let operation = journal::request_cancel(conn, id, &actor.display_name, now).await?;
+                let object = Some(encode_text(id));
+                audit::done(conn, actor, now, "cancelOperation", Some(operation.enterprise_id), object, None).await?;
+                Ok::<_, Error>(operation)
+            })
+            .await?;
+        drop(conn);
+        execute::wake(app, &operation);
+        Ok(operation)
+    })
+    .await
+}
+
+/// What an operation is about, for the audit log.
+pub(super) async fn subject_of(app: &App, id: OperationId) -> Result<Subject> {
+    let mut conn = app.database.read().await?;
+    let row = operation::find(&mut conn, id).await?;
+    Ok(row.map_or(Subject::Nothing, |row| Subject::Enterprise(row.enterprise_id)))
+}

@@ -1,0 +1,100 @@
+//! Running again what failed of an operation, as a new one. What applies manifests is planned again from what is there:
+//! a stale manifest is never applied again.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    error::{Error, Result, UserError},
+    id::{ComponentId, OperationId},
+    operation::{
+        Action,
+        retry::{self, unfinished},
+    },
+    service::{
+        delete_application,
+        deploy_application::{self, Deploy},
+        execute::Executed,
+        find_application::authorize_operation,
+        retry_publication, retry_rollout,
+        uninstall::{self, Uninstall},
+    },
+    store::{component, operation::Operation, step::{self, Step}},
+};
+use ropeway_domain::{
+    access::{EnterpriseAction, TeamAction},
+    operation::OperationKind,
+};
+
+/// Begins an operation that does what another one did not.
+pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
+    let (in_team, in_enterprise) = (TeamAction::ControlOperations, EnterpriseAction::ManageClusters);
+    let mut conn = app.database.read().await?;
+    let failed = authorize_operation(&mut conn, actor, id, in_team, in_enterprise).await?;
+    let steps = step::of_operation(&mut conn, id).await?;
+    drop(conn);
+    if !failed.state.0.can_retry() {
+        let message = format!("only what failed, was done in part or was cancelled can be retried: this is {}", failed.state.0);
+        return Err(UserError::new("CANNOT_RETRY", message).at(["operationId"]).into());
+    }
+    match failed.kind.0 {
+        OperationKind::Deploy => deploy(app, actor, &failed, &steps).await,
+        OperationKind::SyncImages => {
+            let publication = failed.publication_id.ok_or_else(gone)?;
+            Ok(retry_publication::retry_publication(app, actor, publication).await?.1)
+        }
+        OperationKind::Install => retry_rollout::retry_installation(app, actor, &failed).await,
+        OperationKind::Upgrade | OperationKind::Rollback => {
+            let record = failed.record_id.ok_or_else(gone)?;
+            Ok(retry_rollout::retry_upgrade(app, actor, record).await?.1)
+        }
+        OperationKind::Uninstall => end(app, actor, &failed, &steps).await,
+        OperationKind::Probe | OperationKind::OpenTeam => {
+            let message = match failed.kind.0 {
+                OperationKind::Probe => "ask again with checkLibrary",
+                _ => "the namespace is made with the next deployment or installation",
+            };
+            Err(UserError::new("CANNOT_RETRY", message).at(["operationId"]).into())
+        }
+    }
+}
+
+/// The components that were not deployed; everything, where more than components was left.
+async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
+    let application_id = failed.application_id.ok_or_else(gone)?;
+    let keys = retry::components(steps);
+    let more = unfinished(steps).any(|step| step.component_key.is_none());
+    let component_ids = if more {
+        None
+    } else {
+        let mut conn = app.database.read().await?;
+        let rows = component::of_applications(&mut conn, &[application_id]).await?;
+        let ids: Vec<ComponentId> = rows.iter().filter(|row| keys.contains(&row.key.0)).map(|row| row.id).collect();
+        Some(ids)
+    };
+    let wanted = Deploy { application_id, component_ids, plan_digest: None, progress_deadline_seconds: None };
+    match deploy_application::deploy_application(app, actor, &wanted).await? {
+        Executed::Begun { operation, .. } => Ok(operation),
+        Executed::Stale(_) => Err(Error::Conflict("the application was changed at the same time; try again".into())),
+    }
+}
+
+/// Deletes what is left, with volumes if they were to go.
+async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
+    let delete_volumes = steps.iter().any(deletes_claims);
+    if let Some(installation_id) = failed.installation_id {
+        return Ok(uninstall::uninstall(app, actor, &Uninstall { installation_id, delete_volumes }).await?.1);
+    }
+    let application = failed.application_id.ok_or_else(gone)?;
+    delete_application::delete_application(app, actor, application, delete_volumes).await?.operation.ok_or_else(gone)
+}
+
+fn deletes_claims(step: &Step) -> bool {
+    match serde_json::from_slice(&step.action) {
+        Ok(Action::Delete(delete)) => delete.objects.iter().any(|one| one.reference.kind == "PersistentVolumeClaim"),
+        _ => false,
+    }
+}
+
+fn gone() -> Error {
+    UserError::new("CANNOT_RETRY", "what this operation was about does not exist any more").at(["operationId"]).into()
+}
