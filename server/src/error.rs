@@ -3,6 +3,8 @@
 use crate::{seal::SealError, store::DatabaseError};
 
 
+use ropeway_domain::operation::InvalidTransition;
+
 /// What a user can mend: where, what is wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserError {
@@ -134,6 +136,12 @@ impl From<diesel::result::Error> for Error {
 impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         Self::Unavailable { message: "the database does not answer".into(), source: Some(error.into()) }
+    }
+}
+
+impl From<InvalidTransition> for Error {
+    fn from(error: InvalidTransition) -> Self {
+        Self::Conflict(error.to_string())
     }
 }
 

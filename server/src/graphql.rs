@@ -28,6 +28,9 @@ pub mod team;
 pub mod topology;
 pub mod user;
 pub mod viewer;
+pub mod publication;
+pub mod template;
+pub mod version;
 pub mod workload;
 
 #[cfg(test)]
@@ -56,6 +59,9 @@ pub struct Query(
     component::ComponentQuery,
     operation::OperationQuery,
     deployment::DeploymentQuery,
+    template::TemplateQuery,
+    version::VersionQuery,
+    publication::PublicationQuery,
 );
 
 /// What can be changed.
@@ -73,6 +79,9 @@ pub struct Mutation(
     resource::ResourceMutation,
     operation::OperationMutation,
     deployment::DeploymentMutation,
+    template::TemplateMutation,
+    version::VersionMutation,
+    publication::PublicationMutation,
 );
 
 /// What can be followed.

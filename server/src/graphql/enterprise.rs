@@ -11,13 +11,14 @@ use super::{
     member::MemberConnection,
     page::{self, Cursor, PageRequest},
     team::TeamConnection,
+    template::{self, AppTemplateConnection, TemplateScope},
 };
 use crate::{
     connection,
     error::{Error, Result},
     id::EnterpriseId,
     payload,
-    service::{create_enterprise, find, list},
+    service::{create_enterprise, find, list, list_templates::Wanted},
     store::{enterprise as rows, member},
 };
 use async_graphql::{Context, ID, InputObject, Object, dataloader::Loader};
@@ -112,6 +113,26 @@ impl Enterprise {
             list::list_teams(app(ctx), actor(ctx)?, self.row.id, role, search.as_deref(), page).await
         };
         result.await.map(Into::into).graphql()
+    }
+
+    /// The templates of its library that one may see, by name.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn templates(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "Those whose name contains this text.")] search: Option<String>,
+        #[graphql(desc = "Those of this category.")] category: Option<String>,
+        #[graphql(desc = "Those of this scope.")] scope: Option<TemplateScope>,
+    ) -> async_graphql::Result<AppTemplateConnection> {
+        let wanted = Wanted { search, category, scope: scope.map(Into::into) };
+        template::of_enterprise(ctx, self.row.id, first, after.as_ref(), wanted).await.graphql()
+    }
+
+    /// The categories in use among the templates that one may see, in order.
+    async fn template_categories(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<String>> {
+        template::categories_of_enterprise(ctx, self.row.id).await.graphql()
     }
 
     /// Its members, by name; null but for administrators.

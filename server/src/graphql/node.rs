@@ -11,14 +11,17 @@ use super::{
     enterprise::{self, Enterprise},
     error::graphql_error,
     id, signed_in,
+    publication::{self, Publication},
     team::{self, Team},
+    template::{self, AppTemplate},
     user::{self, User},
+    version::{self, TemplateVersion},
     viewer::{self, Viewer},
 };
 use crate::{
     error::Error,
     id::{
-        ApplicationKind, ComponentKind, OperationKind, ResourceKind, AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
+        ApplicationKind, ComponentKind, OperationKind, PublicationKind, ResourceKind, TemplateKind, VersionKind, AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
     },
 };
 use async_graphql::{Context, ID, Interface, Object};
@@ -49,6 +52,12 @@ pub enum Node {
     KubernetesResource(KubernetesResource),
     /// A durable, long-running job.
     Operation(Operation),
+    /// A published application.
+    AppTemplate(AppTemplate),
+    /// One revision of a version.
+    TemplateVersion(TemplateVersion),
+    /// The act that makes a version.
+    Publication(Publication),
 }
 
 /// Queries of anything.
@@ -76,6 +85,9 @@ impl NodeQuery {
             ComponentKind::NAME => component::find(ctx, Id::new(uuid)).await?.into(),
             ResourceKind::NAME => resource::find(ctx, Id::new(uuid)).await?.into(),
             OperationKind::NAME => operation::find(ctx, Id::new(uuid)).await?.into(),
+            TemplateKind::NAME => template::find(ctx, Id::new(uuid)).await?.into(),
+            VersionKind::NAME => version::find(ctx, Id::new(uuid)).await?.into(),
+            PublicationKind::NAME => publication::find(ctx, Id::new(uuid)).await?.into(),
             AuditKind::NAME => audit::find(ctx, Id::new(uuid)).await?.into(),
             _ => return Err(graphql_error(Error::NotFound("the node"))),
         }))

@@ -126,6 +126,7 @@ fn apply(before: &Cluster, input: &UpdateCluster, sealed: Option<&SealedValue>) 
         (&after.config, after.kubeconfig, &after.context) != (&before.config, before.kubeconfig, &before.context);
     if reaches_elsewhere || after.maintenance != before.maintenance {
         after.generation += 1;
+        after.status_message = None;
         after.status = Word(if after.maintenance { ClusterStatus::Maintenance } else { ClusterStatus::Pending });
     }
     after

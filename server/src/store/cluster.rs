@@ -204,6 +204,7 @@ pub async fn update(conn: &mut Conn, cluster: &Cluster) -> QueryResult<usize> {
             clusters::accepts_teams.eq(cluster.accepts_teams),
             clusters::maintenance.eq(cluster.maintenance),
             clusters::status.eq(cluster.status),
+            clusters::status_message.eq(&cluster.status_message),
             clusters::generation.eq(cluster.generation),
         ))
         .execute(c)

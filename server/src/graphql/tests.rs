@@ -1,0 +1,11 @@
+//! The platform through its API, executed in this process: people, enterprises, teams, clusters, the library.
+
+mod application;
+mod bed;
+mod cluster;
+mod library;
+mod page;
+mod people;
+mod roles;
+mod schema;
+mod team;
