@@ -53,7 +53,7 @@ impl Faults {
     }
 
     pub(super) fn has_struck(&self) -> bool {
-        (*self.0).load(Ordering::SeqCst) < 0
+        AtomicI64::load(&self.0, Ordering::SeqCst) < 0
     }
 }
 
