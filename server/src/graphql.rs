@@ -8,11 +8,11 @@ pub mod audit;
 pub mod cluster;
 pub mod component;
 pub mod deployment;
-pub mod plan;
 pub mod driver;
 pub mod enterprise;
 pub mod error;
 pub mod id;
+pub mod installation;
 pub mod library;
 pub mod limits;
 pub mod loader;
@@ -20,17 +20,19 @@ pub mod member;
 pub mod node;
 pub mod operation;
 pub mod page;
+pub mod plan;
 pub mod pod;
+pub mod publication;
+pub mod record;
 pub mod resource;
 pub mod scalar;
 pub mod settings;
 pub mod team;
+pub mod template;
 pub mod topology;
 pub mod user;
-pub mod viewer;
-pub mod publication;
-pub mod template;
 pub mod version;
+pub mod viewer;
 pub mod workload;
 
 #[cfg(test)]
@@ -62,6 +64,8 @@ pub struct Query(
     template::TemplateQuery,
     version::VersionQuery,
     publication::PublicationQuery,
+    installation::InstallationQuery,
+    record::RecordQuery,
 );
 
 /// What can be changed.
@@ -82,11 +86,14 @@ pub struct Mutation(
     template::TemplateMutation,
     version::VersionMutation,
     publication::PublicationMutation,
+    installation::InstallationMutation,
+    record::RecordMutation,
 );
 
 /// What can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(cluster::ClusterSubscription,
+pub struct Subscription(
+    cluster::ClusterSubscription,
     application::ApplicationSubscription,
     operation::OperationSubscription,
 );

@@ -2,16 +2,19 @@
 
 use super::{
     application::{self, Application},
-    component::{self, Component},
-    operation::{self, Operation},
-    resource::{self, KubernetesResource},
     audit::{self, AuditEntry},
     cluster::{self, Cluster},
+    component::{self, Component},
     driver::{self, Driver},
     enterprise::{self, Enterprise},
     error::graphql_error,
-    id, signed_in,
+    id,
+    installation::{self, Installation},
+    operation::{self, Operation},
     publication::{self, Publication},
+    record::{self, UpgradeRecord},
+    resource::{self, KubernetesResource},
+    signed_in,
     team::{self, Team},
     template::{self, AppTemplate},
     user::{self, User},
@@ -21,7 +24,9 @@ use super::{
 use crate::{
     error::Error,
     id::{
-        ApplicationKind, ComponentKind, OperationKind, PublicationKind, ResourceKind, TemplateKind, VersionKind, AuditKind, ClusterKind, DriverKind, EnterpriseKind, Id, Kind, TeamKind, UserKind, ViewerKind,
+        ApplicationKind, AuditKind, ClusterKind, ComponentKind, DriverKind, EnterpriseKind, Id, InstallationKind, Kind,
+        OperationKind, PublicationKind, RecordKind, ResourceKind, TeamKind, TemplateKind, UserKind, VersionKind,
+        ViewerKind,
     },
 };
 use async_graphql::{Context, ID, Interface, Object};
@@ -56,6 +61,10 @@ pub enum Node {
     AppTemplate(AppTemplate),
     /// One revision of a version.
     TemplateVersion(TemplateVersion),
+    /// One version of one template living in an application.
+    Installation(Installation),
+    /// One upgrade or rollback of an installation.
+    UpgradeRecord(UpgradeRecord),
     /// The act that makes a version.
     Publication(Publication),
 }
@@ -87,6 +96,8 @@ impl NodeQuery {
             OperationKind::NAME => operation::find(ctx, Id::new(uuid)).await?.into(),
             TemplateKind::NAME => template::find(ctx, Id::new(uuid)).await?.into(),
             VersionKind::NAME => version::find(ctx, Id::new(uuid)).await?.into(),
+            InstallationKind::NAME => installation::find(ctx, Id::new(uuid)).await?.into(),
+            RecordKind::NAME => record::find(ctx, Id::new(uuid)).await?.into(),
             PublicationKind::NAME => publication::find(ctx, Id::new(uuid)).await?.into(),
             AuditKind::NAME => audit::find(ctx, Id::new(uuid)).await?.into(),
             _ => return Err(graphql_error(Error::NotFound("the node"))),

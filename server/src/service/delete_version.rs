@@ -10,11 +10,7 @@ use crate::{
         audit::{self, Act, Subject, audited},
         template::changeable,
     },
-    store::{
-        publication,
-        template::Template,
-        version,
-    },
+    store::{publication, template::Template, version},
 };
 
 /// Deletes the number of a version, with all of its revisions: it is listed and can be installed no more. Revisions to

@@ -126,8 +126,7 @@ pub(super) async fn target(
 
 async fn observe(app: &App, actor: &Actor, request: &PublicationRequest) -> Result<Observed> {
     let mut conn = app.database.read().await?;
-    let application =
-        authorize::application(&mut conn, actor, request.application_id, TeamAction::Publish).await?;
+    let application = authorize::application(&mut conn, actor, request.application_id, TeamAction::Publish).await?;
     let template = target(&mut conn, actor, &application, request.template_id).await?;
     let (number, platforms) = input::check(request)?;
     let current = version::current(&mut conn, template.id, number.sort_key()).await?;
@@ -207,7 +206,8 @@ async fn decide(app: &App, observed: Observed, request: &PublicationRequest) -> 
     preview.warnings.dedup();
 
     let images = planned_images(&input, &preview, &found, &repositories);
-    let digest = plan_digest(&state, &template, &number, current.as_ref(), &preview, &undeployed, &drift, &images, request);
+    let digest =
+        plan_digest(&state, &template, &number, current.as_ref(), &preview, &undeployed, &drift, &images, request);
     let known_repositories = known_repositories(latest.as_ref());
     let replaces = current.filter(|row| !row.is_hidden);
     let plan = PublicationPlan { preview, replaces, undeployed, drift, digest };

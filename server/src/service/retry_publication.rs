@@ -69,7 +69,8 @@ pub async fn retry_publication(app: &App, actor: &Actor, id: PublicationId) -> R
                     lock: Lock::Free,
                     steps,
                 };
-                let operation = journal::begin(conn, new, now).await.map_err(|error: JournalError| Error::from(error))?;
+                let operation =
+                    journal::begin(conn, new, now).await.map_err(|error: JournalError| Error::from(error))?;
                 publication::set_operation(conn, id, operation.id).await?;
                 let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(id)));
                 audit::done(conn, actor, now, "retryPublication", enterprise, object, None).await?;

@@ -6,15 +6,12 @@ use crate::{
     id::{EnterpriseId, TeamId, TemplateId},
     service::{authorize, problems::Problems},
     store::{
-        Conn, member,
+        Conn, member, team,
         template::{Filter, Template},
-        team,
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ropeway_domain::access::{
-    EnterpriseAction, EnterpriseRole, TeamAction, check_enterprise, check_team,
-};
+use ropeway_domain::access::{EnterpriseAction, EnterpriseRole, TeamAction, check_enterprise, check_team};
 
 /// The most categories of a template.
 pub const MAX_CATEGORIES: usize = 20;
@@ -62,12 +59,7 @@ pub async fn may_keep(conn: &mut Conn, actor: &Actor, enterprise: EnterpriseId, 
 }
 
 /// A team of an enterprise in which somebody may make templates. One that they do not see does not exist for them.
-pub async fn team_of(
-    conn: &mut Conn,
-    actor: &Actor,
-    enterprise: EnterpriseId,
-    id: TeamId,
-) -> Result<team::Team> {
+pub async fn team_of(conn: &mut Conn, actor: &Actor, enterprise: EnterpriseId, id: TeamId) -> Result<team::Team> {
     let team = authorize::team(conn, actor, id, TeamAction::Publish).await?;
     if team.enterprise_id == enterprise { Ok(team) } else { Err(Error::NotFound("the team")) }
 }
@@ -103,9 +95,8 @@ pub fn check_categories(problems: &mut Problems, categories: &[String]) -> Vec<S
     if found.len() > MAX_CATEGORIES {
         problems.at("categories", "TOO_MANY", format!("a template has at most {MAX_CATEGORIES} categories"));
     }
-    let is_category = |text: &String| {
-        (1..=MAX_CATEGORY).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-    };
+    let is_category =
+        |text: &String| (1..=MAX_CATEGORY).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if !found.iter().all(is_category) {
         let message = format!("a category has 1 to {MAX_CATEGORY} characters, none of them a control character");
         problems.at("categories", "INVALID", message);

@@ -124,8 +124,9 @@ pub async fn page(
             .select(Publication::as_select())
             .into_boxed();
         if let Some((at, id)) = after {
-            query = query
-                .filter(publications::created_at.lt(at).or(publications::created_at.eq(at).and(publications::id.lt(id))));
+            query = query.filter(
+                publications::created_at.lt(at).or(publications::created_at.eq(at).and(publications::id.lt(id))),
+            );
         }
         query.order((publications::created_at.desc(), publications::id.desc())).limit(limit).load(c).await
     })

@@ -154,8 +154,8 @@ pub async fn page(
     on!(conn, |c| {
         let mut query = filtered!(Template::as_select(), enterprise, filter);
         if let Some((name, id)) = after {
-            query = query
-                .filter(templates::name.gt(name.clone()).or(templates::name.eq(name).and(templates::id.gt(id))));
+            query =
+                query.filter(templates::name.gt(name.clone()).or(templates::name.eq(name).and(templates::id.gt(id))));
         }
         query.order((templates::name.asc(), templates::id.asc())).limit(limit).load(c).await
     })

@@ -147,7 +147,9 @@ pub async fn images(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<Vec<Versi
 /// The current revision of a number.
 pub async fn current(conn: &mut Conn, template: TemplateId, sort_key: &[u8]) -> QueryResult<Option<Version>> {
     on!(conn, |c| versions::table
-        .filter(versions::template_id.eq(template).and(versions::sort_key.eq(sort_key)).and(versions::is_current.eq(true)))
+        .filter(
+            versions::template_id.eq(template).and(versions::sort_key.eq(sort_key)).and(versions::is_current.eq(true))
+        )
         .select(Version::as_select())
         .first(c)
         .await
@@ -314,7 +316,10 @@ pub async fn page(
     on!(conn, |c| {
         let mut query = versions::table
             .filter(
-                versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false)),
+                versions::template_id
+                    .eq(template)
+                    .and(versions::is_current.eq(true))
+                    .and(versions::is_hidden.eq(false)),
             )
             .select(Version::as_select())
             .into_boxed();
@@ -328,7 +333,9 @@ pub async fn page(
 /// How many [`page`] would list altogether.
 pub async fn total(conn: &mut Conn, template: TemplateId) -> QueryResult<i64> {
     on!(conn, |c| versions::table
-        .filter(versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false)))
+        .filter(
+            versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false))
+        )
         .count()
         .get_result(c)
         .await)

@@ -22,12 +22,12 @@ pub(super) async fn push(app: &App, step: &StepContext, action: &PushArtifact) -
     let library = app.library(action.enterprise_id).await?;
     let registry = app.library_registry(&library).await?;
     verify(&registry, &content).await?;
-    let tag: Tag = action.tag.parse().map_err(|error: ropeway_library::name::InvalidName| ServiceError::internal(error))?;
+    let tag: Tag =
+        action.tag.parse().map_err(|error: ropeway_library::name::InvalidName| ServiceError::internal(error))?;
     let name = repository(&action.repository)?;
-    let digest =
-        artifact::push_version(&registry, &name, &tag, &publication.content, action.annotations.clone())
-            .await
-            .map_err(|error| failed(&error))?;
+    let digest = artifact::push_version(&registry, &name, &tag, &publication.content, action.annotations.clone())
+        .await
+        .map_err(|error| failed(&error))?;
     step.note_artifact(action.publication_id, &digest.to_string()).await?;
     Ok(())
 }

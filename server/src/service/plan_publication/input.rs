@@ -261,7 +261,13 @@ mod tests {
     }
 
     fn variable(name: &str, value: Option<&str>, secret: bool, decision: Option<SecretDecision>) -> GivenVariable {
-        GivenVariable { name: name.into(), value: value.map(Secret::new), secret: Some(secret), decision, description: None }
+        GivenVariable {
+            name: name.into(),
+            value: value.map(Secret::new),
+            secret: Some(secret),
+            decision,
+            description: None,
+        }
     }
 
     fn wanted(environment: Vec<GivenVariable>, config_files: Vec<FileRequest>) -> ComponentRequest {
@@ -282,7 +288,10 @@ mod tests {
     #[test]
     fn what_comes_without_a_value_keeps_the_one_that_it_has() {
         let mut problems = Problems::new();
-        let given = vec![variable("PASSWORD", None, true, Some(SecretDecision::Ask)), variable("MODE", Some("slow"), false, None)];
+        let given = vec![
+            variable("PASSWORD", None, true, Some(SecretDecision::Ask)),
+            variable("MODE", Some("slow"), false, None),
+        ];
         let file = FileRequest { path: "/etc/db.conf".into(), decision: None, content: Some("a = 2".into()) };
         let edit = edit(&mut problems, &path(), &source(), &wanted(given, vec![file]));
         assert!(problems.is_empty());
