@@ -6,10 +6,14 @@ use super::{
     component::{Component, ComponentConnection},
     error::{IntoGraphql as _, answer, graphql_error},
     id,
+    installation::{self, Installation, InstallationConnection, InstallationKey},
     loader::{Rows, Shared, load},
     operation::Operation,
     page::{self, Cursor, Page, PageRequest},
-    resource::{KubernetesResource, KubernetesResourceConnection},
+    plan::Change,
+    publication::{self, Publication, PublicationConnection, PublicationKey},
+    record::{self, RecordKey, UpgradeRecord, UpgradeRecordConnection},
+    resource::{KubernetesResource, KubernetesResourceConnection, ResourcesKey},
     team::{Team, TeamKey},
     topology::Topology,
 };
@@ -242,6 +246,39 @@ impl Application {
         result.await.map(Into::into).graphql()
     }
 
+    /// Its publications that one may see, newest first: one's own, and those that were confirmed.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn publications(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+    ) -> async_graphql::Result<PublicationConnection> {
+        publication::of_application(ctx, self.row.id, first, after.as_ref()).await.graphql()
+    }
+
+    /// The installations that live in it, oldest first.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn installations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+    ) -> async_graphql::Result<InstallationConnection> {
+        installation::of_application(ctx, self.row.id, first, after.as_ref()).await.graphql()
+    }
+
+    /// Upgrades and rollbacks of its installations, newest first.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn upgrade_records(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
+    ) -> async_graphql::Result<UpgradeRecordConnection> {
+        record::of_application(ctx, self.row.id, first, after.as_ref()).await.graphql()
+    }
+
     /// How many of its installations can be upgraded.
     async fn upgradable_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         load(ctx, UpgradableKey(self.row.id)).await.map(Option::unwrap_or_default).graphql()
@@ -250,6 +287,15 @@ impl Application {
     /// Its components and how they depend on each other.
     async fn topology(&self, ctx: &Context<'_>) -> async_graphql::Result<Topology> {
         self.whole(ctx).await.map(|whole| Topology::of(&whole)).graphql()
+    }
+
+    /// Edits that are not deployed yet.
+    async fn undeployed(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Change>> {
+        let result = async {
+            let (whole, resources) = (self.whole(ctx).await?, load(ctx, ResourcesKey(self.row.id)).await?);
+            Ok::<_, Error>(find_application::undeployed(&whole, resources.unwrap_or_default()))
+        };
+        result.await.map(|changes| changes.into_iter().map(Into::into).collect()).graphql()
     }
 
     /// Where the cluster differs from what was deployed. The cluster is asked now (UNAVAILABLE where it does not answer).
@@ -292,6 +338,24 @@ impl ApplicationChange {
         let What::Component(key) = self.news.what else { return Ok(None) };
         let whole = load(ctx, WholeKey(self.news.application.id)).await.graphql()?;
         Ok(whole.and_then(|whole| Component::by_key(&whole, key)))
+    }
+
+    /// The installation that changed.
+    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Installation>> {
+        let What::Installation(id) = self.news.what else { return Ok(None) };
+        Ok(load(ctx, InstallationKey(id)).await.graphql()?.map(Into::into))
+    }
+
+    /// The upgrade record that changed.
+    async fn upgrade_record(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<UpgradeRecord>> {
+        let What::Record(id) = self.news.what else { return Ok(None) };
+        Ok(load(ctx, RecordKey(id)).await.graphql()?.map(Into::into))
+    }
+
+    /// The publication that changed.
+    async fn publication(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Publication>> {
+        let What::Publication(id) = self.news.what else { return Ok(None) };
+        Ok(load(ctx, PublicationKey(id)).await.graphql()?.map(Into::into))
     }
 }
 

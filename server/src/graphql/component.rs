@@ -5,13 +5,13 @@ use super::{
     application::{Application, RunState, WholeKey, in_memory, live},
     error::{IntoGraphql as _, answer, graphql_error},
     id,
+    installation::{Installation, InstallationKey},
     loader::{Rows, Shared, load},
     page::{self, Cursor, PageRequest},
     pod::{KubernetesEvent, KubernetesEventConnection, Pod, is_about},
     settings::ComponentSettingsInput,
-    workload::{
-        self, ConfigFile, EnvironmentVariable, Names, Port, Probe, Resources, ScaleRule, Volume, WorkloadKind,
-    },
+    version::{TemplateVersion, VersionKey},
+    workload::{self, ConfigFile, EnvironmentVariable, Names, Port, Probe, Resources, ScaleRule, Volume, WorkloadKind},
 };
 use crate::{
     connection,
@@ -175,6 +175,18 @@ impl Component {
     /// Where it belongs.
     async fn application(&self) -> Application {
         self.whole.application.clone().into()
+    }
+
+    /// The installation that it came with.
+    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Installation>> {
+        let Some(id) = self.row.installation_id else { return Ok(None) };
+        Ok(load(ctx, InstallationKey(id)).await.graphql()?.map(Into::into))
+    }
+
+    /// The revision that it is at.
+    async fn version(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<TemplateVersion>> {
+        let Some(id) = self.row.version_id else { return Ok(None) };
+        Ok(load(ctx, VersionKey(id)).await.graphql()?.map(Into::into))
     }
 
     /// Its identity in the template that it came from.

@@ -13,7 +13,7 @@ use crate::{
     id::OperationId,
     operation::feed::{EventCursor, FollowError, Patience, events_after},
     payload,
-    service::{cancel_operation, find_application},
+    service::{cancel_operation, find_application, retry_operation},
     store::{event, operation as rows, step},
 };
 use async_graphql::{
@@ -158,6 +158,13 @@ pub struct CancelOperationInput {
     pub operation_id: ID,
 }
 
+/// Input of `retryOperation`.
+#[derive(InputObject)]
+pub struct RetryOperationInput {
+    /// Which.
+    pub operation_id: ID,
+}
+
 connection! {
     /// A page of an operation's events.
     OperationEventConnection, OperationEventEdge, OperationEvent
@@ -167,6 +174,14 @@ payload! {
     /// Answer of `cancelOperation`.
     CancelOperationPayload {
         /// The operation. It ends after the steps that run now.
+        operation: Operation,
+    }
+}
+
+payload! {
+    /// Answer of `retryOperation`.
+    RetryOperationPayload {
+        /// The new operation.
         operation: Operation,
     }
 }
@@ -278,6 +293,20 @@ impl OperationMutation {
             cancel_operation::cancel_operation(app(ctx), actor, id::decode(&input.operation_id, "operationId")?).await
         };
         answer(result.await, |row| CancelOperationPayload { operation: Some(row.into()), errors: Vec::new() })
+    }
+
+    /// Runs what failed of an operation again, as a new one that plans from what is there (CANNOT_RETRY where there is
+    /// nothing to run, NEWER_RECORD where something newer stands above it). For developers of its team.
+    async fn retry_operation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] input: RetryOperationInput,
+    ) -> async_graphql::Result<RetryOperationPayload> {
+        let result = async {
+            let actor = actor(ctx)?;
+            retry_operation::retry_operation(app(ctx), actor, id::decode(&input.operation_id, "operationId")?).await
+        };
+        answer(result.await, |row| RetryOperationPayload { operation: Some(row.into()), errors: Vec::new() })
     }
 }
 

@@ -60,7 +60,8 @@ impl KubernetesEvent {
 
 /// Whether an event is about the objects of a component: those that are called after it, and its pods.
 pub fn is_about(event: &Json, cluster_name: &str, pods: &[Pod]) -> bool {
-    let involved = |field: &str| event.pointer(&format!("/involvedObject/{field}")).and_then(Json::as_str).unwrap_or_default();
+    let involved =
+        |field: &str| event.pointer(&format!("/involvedObject/{field}")).and_then(Json::as_str).unwrap_or_default();
     let (kind, name) = (involved("kind"), involved("name"));
     if name == cluster_name {
         return true;
@@ -104,7 +105,10 @@ impl From<&Json> for Pod {
             node: text("/spec/nodeName"),
             ready: condition("Ready").unwrap_or(false),
             restarts: i32::try_from(restarts).unwrap_or(i32::MAX),
-            containers: list("/spec/containers").iter().filter_map(|one| Some(one.get("name")?.as_str()?.to_owned())).collect(),
+            containers: list("/spec/containers")
+                .iter()
+                .filter_map(|one| Some(one.get("name")?.as_str()?.to_owned()))
+                .collect(),
             started_at: text("/status/startTime").and_then(|at| at.parse().ok()),
         }
     }

@@ -223,7 +223,10 @@ impl Loader<ResourceConditionsKey> for Rows {
     type Value = Arc<HashMap<Uuid, Condition>>;
     type Error = Shared;
 
-    async fn load(&self, keys: &[ResourceConditionsKey]) -> Result<HashMap<ResourceConditionsKey, Self::Value>, Shared> {
+    async fn load(
+        &self,
+        keys: &[ResourceConditionsKey],
+    ) -> Result<HashMap<ResourceConditionsKey, Self::Value>, Shared> {
         let ids: Vec<ApplicationId> = keys.iter().map(|key| key.0).collect();
         let found = live_state::observe_resources(&self.app, &ids).await.map_err(Arc::new)?;
         Ok(found.into_iter().map(|(id, conditions)| (ResourceConditionsKey(id), conditions)).collect())

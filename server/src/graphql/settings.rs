@@ -1,6 +1,10 @@
 //! The settings of components and their parts, as they are written.
 
-use super::{id, scalar::Quantity, workload::{ProbeKind, SecretDecision, TransportProtocol, VolumeKind}};
+use super::{
+    id,
+    scalar::Quantity,
+    workload::{ProbeKind, SecretDecision, TransportProtocol, VolumeKind},
+};
 use crate::{
     error::{Error, UserError},
     seal::Secret,
@@ -252,7 +256,9 @@ impl Place<'_> {
 
     fn each<T, U>(&mut self, field: &str, list: Vec<T>, read: impl Fn(&mut Self, T) -> U) -> Vec<U> {
         let entries = list.into_iter().enumerate();
-        self.below(field, |at| entries.map(|(index, entry)| at.below(&index.to_string(), |at| read(at, entry))).collect())
+        self.below(field, |at| {
+            entries.map(|(index, entry)| at.below(&index.to_string(), |at| read(at, entry))).collect()
+        })
     }
 
     fn problem(&mut self, field: &str, code: &str, message: impl Into<String>) {
@@ -301,7 +307,8 @@ fn decision(
         (Some(SecretDecision::Generate), None) => Some(model::SecretDecision::Generate(GenerateRule::default())),
         (Some(SecretDecision::Generate) | None, Some(rule)) => {
             let default = GenerateRule::DEFAULT_LENGTH;
-            let length = rule.length.map_or(default, |length| at.below("generate", |at| at.number("length", length, default)));
+            let length =
+                rule.length.map_or(default, |length| at.below("generate", |at| at.number("length", length, default)));
             match GenerateRule::new(length, rule.group) {
                 Ok(rule) => Some(model::SecretDecision::Generate(rule)),
                 Err(error) => {

@@ -88,7 +88,9 @@ fn decide(
     }
     let slug = match &input.slug {
         Some(slug) => slug.parse::<Slug>().map_err(|error| error.to_string()),
-        None => Slug::from_display_name(&input.name).ok_or_else(|| "a slug is needed: none can be made of this name".into()),
+        None => {
+            Slug::from_display_name(&input.name).ok_or_else(|| "a slug is needed: none can be made of this name".into())
+        }
     };
     let slug = match slug {
         Ok(slug) => slug,

@@ -50,7 +50,8 @@ pub async fn create_application(app: &App, actor: &Actor, input: CreateApplicati
                     return Err(into_error(problems));
                 };
                 if let Some(slug) = &slug {
-                    let taken = application::by_slug(conn, opening.cluster_id, &opening.namespace, slug.as_str()).await?;
+                    let taken =
+                        application::by_slug(conn, opening.cluster_id, &opening.namespace, slug.as_str()).await?;
                     if let Some(other) = taken {
                         problems.add(slug_in_use(slug, &other));
                     }
@@ -101,7 +102,8 @@ fn slug(input: &CreateApplication, problems: &mut Problems) -> Option<Slug> {
 }
 
 fn slug_in_use(slug: &Slug, other: &Application) -> crate::UserError {
-    let message = format!("the application {:?} has the slug {:?} in this namespace; choose another", other.name, slug.as_str());
+    let message =
+        format!("the application {:?} has the slug {:?} in this namespace; choose another", other.name, slug.as_str());
     crate::UserError::new("SLUG_IN_USE", message).at(["slug"]).naming(encode_text(other.id))
 }
 

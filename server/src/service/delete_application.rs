@@ -20,7 +20,9 @@ use crate::{
     store::{
         application::{self, Application},
         cluster_object::{self, ClusterObject, OwnerKey},
-        component, operation::Operation, resource,
+        component,
+        operation::Operation,
+        resource,
     },
 };
 use ropeway_clusters::{Kind, ObjectRef, labels, uid};
@@ -144,7 +146,12 @@ async fn begin(
 }
 
 /// The steps: components, each before what it depended on, then Kubernetes resources, then what belongs to all.
-fn steps(state: &ApplicationState, live: &[ClusterObject], delete_volumes: bool, deadline_seconds: u32) -> Vec<NewStep> {
+fn steps(
+    state: &ApplicationState,
+    live: &[ClusterObject],
+    delete_volumes: bool,
+    deadline_seconds: u32,
+) -> Vec<NewStep> {
     let mut steps: Vec<NewStep> = Vec::new();
     let doomed = |owner: Option<OwnerKey>| -> Vec<DoomedObject> {
         let of_owner = live.iter().rev().filter(|object| object.owner_key == owner);
@@ -183,8 +190,11 @@ fn steps(state: &ApplicationState, live: &[ClusterObject], delete_volumes: bool,
         .chain(state.resources.keys().map(|key| key.0))
         .map(OwnerKey::new)
         .collect();
-    let others: BTreeSet<Option<OwnerKey>> =
-        live.iter().map(|object| object.owner_key).filter(|owner| owner.is_none_or(|key| !known.contains(&key))).collect();
+    let others: BTreeSet<Option<OwnerKey>> = live
+        .iter()
+        .map(|object| object.owner_key)
+        .filter(|owner| owner.is_none_or(|key| !known.contains(&key)))
+        .collect();
     let shared: Vec<DoomedObject> = others.into_iter().flat_map(doomed).collect();
     push("delete what is left of the application".to_owned(), None, shared, vec![]);
     steps

@@ -144,11 +144,7 @@ async fn open<'a>(
 }
 
 /// The entries of a Secret that are not what was deployed, without their values; and its other fields.
-fn secret_differences(
-    deployed: &Json,
-    live: &Json,
-    secrets: &HashMap<String, crate::seal::Secret>,
-) -> Vec<Difference> {
+fn secret_differences(deployed: &Json, live: &Json, secrets: &HashMap<String, crate::seal::Secret>) -> Vec<Difference> {
     let mut rest = deployed.clone();
     let entries = rest.as_object_mut().and_then(|fields| fields.remove("stringData"));
     let mut found = compare::compare(&rest, live);

@@ -41,15 +41,12 @@ pub async fn dry_run(
         .map(|object| ((object.api_version.as_str(), object.kind.as_str(), object.name.as_str()), object.uid.as_str()))
         .collect();
     let reach = Reach::namespace(namespace);
-    let asked = rollout.manifests.iter().filter(|manifest| in_scope(manifest, scope));
-    let answers: Vec<_> = stream::iter(asked)
-        .map(|manifest| {
-            let reach = &reach;
-            async move { (manifest, reached.cluster.dry_run(&manifest.object, reach).await) }
-        })
-        .buffered(CONCURRENT)
-        .collect()
-        .await;
+    let mut asked = Vec::new();
+    for manifest in rollout.manifests.iter().filter(|manifest| in_scope(manifest, scope)) {
+        let reach = &reach;
+        asked.push(async move { (manifest, reached.cluster.dry_run(&manifest.object, reach).await) });
+    }
+    let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
     let mut findings = Findings::default();
     for (manifest, answer) in answers {
         let name = name_of(&manifest.object);

@@ -7,7 +7,10 @@ use crate::{
     error::{Error, Result},
     graphql::page::{Page, PageRequest},
     id::{ApplicationId, ClusterId, ComponentId, OperationId, ResourceId, TeamId},
-    service::authorize,
+    service::{
+        authorize,
+        state::{ApplicationState, Side},
+    },
     store::{
         self, Conn,
         application::{self, Application},
@@ -18,8 +21,15 @@ use crate::{
         resource::{self, KubernetesResource as ResourceRow},
     },
 };
-use ropeway_domain::access::{EnterpriseAction, TeamAction, check_enterprise};
-use std::{collections::HashMap, sync::Arc};
+use ropeway_domain::{
+    Change,
+    access::{EnterpriseAction, TeamAction, check_enterprise},
+    deploy::plan_deployment,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// An application with its components, as it is read for lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +146,18 @@ pub async fn count_upgradable(app: &App, ids: &[ApplicationId]) -> Result<HashMa
         *counts.entry(row.application_id).or_default() += 1;
     }
     Ok(counts)
+}
+
+/// Edits of an application that are not deployed yet.
+pub fn undeployed(whole: &Whole, resources: Vec<ResourceRow>) -> Vec<Change> {
+    let state = ApplicationState {
+        application: whole.application.clone(),
+        components: whole.components.iter().map(|row| (row.key.0, row.clone())).collect(),
+        resources: resources.into_iter().map(|row| (row.key.0, row)).collect(),
+        installations: Vec::new(),
+        versions: BTreeMap::new(),
+    };
+    plan_deployment(&state.whole(Side::Deployed), &state.whole(Side::Desired))
 }
 
 /// The events of an operation after a sequence.

@@ -7,11 +7,7 @@ use crate::{
     id::{ApplicationId, InstallationId, PublicationId, RecordId},
     operation::feed::application_changes,
     service::{authorize, live_state},
-    store::{
-        self, Instant,
-        application::Application,
-        component::Component as ComponentRow,
-    },
+    store::{self, Instant, application::Application, component::Component as ComponentRow},
 };
 use futures::{FutureExt as _, Stream, StreamExt as _, stream, stream::BoxStream};
 use ropeway_clusters::{ClusterEvent, Kind, label, labels};
@@ -191,7 +187,9 @@ impl Following {
             ClusterEvent::Changed(object) => {
                 let text = |field: &str| object.get(field).and_then(|value| value.as_str()).unwrap_or_default();
                 if self.synced.contains(&Kind::new(text("apiVersion"), text("kind"))) {
-                    self.touched.extend(label(&object, "ropeway.dev/component").and_then(|key| key.parse::<ComponentKey>().ok()));
+                    self.touched.extend(
+                        label(&object, "ropeway.dev/component").and_then(|key| key.parse::<ComponentKey>().ok()),
+                    );
                 }
             }
             // Its labels are not known any more: the objects of a component are called after it.

@@ -132,18 +132,20 @@ pub async fn observe_resources(
             look_at_resources(reached, &whole, &rows).await
         };
         let answers = ask(app, cluster, all, |(whole, _)| whole.application.id, look).await;
-        answers.into_iter().map(move |(id, answer)| {
-            let rows = unknown.get(&id).map(Vec::as_slice).unwrap_or_default();
-            let silent = |why: String| -> HashMap<uuid::Uuid, Condition> {
-                let conditions = rows.iter().map(|row| {
-                    let condition = if row.deployed.is_none() { undeployed() } else { Condition::unknown(&why) };
-                    (row.key.0.0, condition)
-                });
-                conditions.collect()
-            };
-            (id, Arc::new(answer.unwrap_or_else(silent)))
-        })
-        .collect::<Vec<_>>()
+        answers
+            .into_iter()
+            .map(move |(id, answer)| {
+                let rows = unknown.get(&id).map(Vec::as_slice).unwrap_or_default();
+                let silent = |why: String| -> HashMap<uuid::Uuid, Condition> {
+                    let conditions = rows.iter().map(|row| {
+                        let condition = if row.deployed.is_none() { undeployed() } else { Condition::unknown(&why) };
+                        (row.key.0.0, condition)
+                    });
+                    conditions.collect()
+                };
+                (id, Arc::new(answer.unwrap_or_else(silent)))
+            })
+            .collect::<Vec<_>>()
     });
     Ok(futures::future::join_all(clusters).await.into_iter().flatten().collect())
 }
@@ -191,7 +193,8 @@ impl Live {
             return Condition { state: RunState::Degraded, reason: Some(reason), ready_replicas: 0 };
         };
         let number = |pointer: &str| workload.pointer(pointer).and_then(Json::as_i64);
-        let ready = if spec.kind == WorkloadKind::Job { number("/status/ready") } else { number("/status/readyReplicas") };
+        let ready =
+            if spec.kind == WorkloadKind::Job { number("/status/ready") } else { number("/status/readyReplicas") };
         let state = match judged.state {
             HealthState::Healthy if judged.reason == "Stopped" || number("/spec/replicas") == Some(0) => {
                 RunState::Stopped
@@ -204,8 +207,11 @@ impl Live {
 
     /// How the whole is: the worst of its components decides.
     pub fn aggregate(&self, components: &[ComponentRow]) -> RunState {
-        let states: BTreeSet<u8> =
-            components.iter().filter(|row| edit::spec(row).is_some()).map(|row| rank(self.condition(row).state)).collect();
+        let states: BTreeSet<u8> = components
+            .iter()
+            .filter(|row| edit::spec(row).is_some())
+            .map(|row| rank(self.condition(row).state))
+            .collect();
         aggregate(&states)
     }
 
@@ -374,7 +380,8 @@ fn workload<'a>(seen: &'a Seen, kind: WorkloadKind, name: &str) -> Option<(&'a J
     let created = |object: &Json| -> String {
         object.pointer("/metadata/creationTimestamp").and_then(Json::as_str).unwrap_or_default().to_owned()
     };
-    runs.max_by_key(|((_, run), (object, _))| (created(object), run.clone())).map(|(_, (object, judged))| (object, judged))
+    runs.max_by_key(|((_, run), (object, _))| (created(object), run.clone()))
+        .map(|(_, (object, judged))| (object, judged))
 }
 
 fn kind_of(kind: WorkloadKind) -> (&'static str, &'static str) {

@@ -18,7 +18,11 @@ use crate::{
         retry_publication, retry_rollout,
         uninstall::{self, Uninstall},
     },
-    store::{component, operation::Operation, step::{self, Step}},
+    store::{
+        component,
+        operation::Operation,
+        step::{self, Step},
+    },
 };
 use ropeway_domain::{
     access::{EnterpriseAction, TeamAction},
@@ -33,7 +37,8 @@ pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Resul
     let steps = step::of_operation(&mut conn, id).await?;
     drop(conn);
     if !failed.state.0.can_retry() {
-        let message = format!("only what failed, was done in part or was cancelled can be retried: this is {}", failed.state.0);
+        let message =
+            format!("only what failed, was done in part or was cancelled can be retried: this is {}", failed.state.0);
         return Err(UserError::new("CANNOT_RETRY", message).at(["operationId"]).into());
     }
     match failed.kind.0 {

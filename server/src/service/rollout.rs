@@ -66,15 +66,18 @@ pub async fn render(
     let namespace = &state.application.namespace;
     let target = reached.target(namespace);
     let (components, resources) = (state.component_installations(), state.resource_installations());
-    let context = RenderContext {
-        registry,
-        pull_secret: pull_secret.then_some(PULL_SECRET),
-        rewrite_image: &|_| None,
-        installations: &components,
-        resource_installations: &resources,
-    };
     let naming = ApplicationNaming { id: state.application.id.0, slug: state.application.slug.clone() };
-    let mut model = match application_model(naming, desired, &context) {
+    let model = {
+        let context = RenderContext {
+            registry,
+            pull_secret: pull_secret.then_some(PULL_SECRET),
+            rewrite_image: &|_| None,
+            installations: &components,
+            resource_installations: &resources,
+        };
+        application_model(naming, desired, &context)
+    };
+    let mut model = match model {
         Ok(model) => model,
         Err(error) => return Ok(Rollout::blocked(vec![render_blocker(&error)])),
     };
@@ -206,7 +209,11 @@ fn deletions(
                 let name = (object.api_version.clone(), object.kind.clone(), object.name.clone());
                 // A Job that ran stays: it is the record of what it did.
                 let claim = object.kind == "PersistentVolumeClaim";
-                if all { scope.delete_volumes || !claim } else { !applied.contains(&name) && !claim && object.kind != "Job" }
+                if all {
+                    scope.delete_volumes || !claim
+                } else {
+                    !applied.contains(&name) && !claim && object.kind != "Job"
+                }
             })
             .map(|object| DoomedObject {
                 reference: ObjectRef::namespaced(&object.api_version, &object.kind, &object.namespace, &object.name),
@@ -238,8 +245,7 @@ fn deletions(
     for key in ended_first(state, &scope.gone_components) {
         let Some(row) = state.components.get(&key) else { continue };
         let action = delete(doomed(key.0, true), vec![Effect::ComponentGone(key)]);
-        let number =
-            push(steps, format!("delete {}", row.name), Some((key, row.name.clone())), before.clone(), action);
+        let number = push(steps, format!("delete {}", row.name), Some((key, row.name.clone())), before.clone(), action);
         before.insert(number);
     }
     for key in &scope.gone_resources {

@@ -59,9 +59,10 @@ fn decide(app: &App, state: &ApplicationState, manifest: Map<String, Json>) -> R
     let new_key = ResourceKey(clock::new_uuid());
     let parsed = manifest::parse(new_key, manifest).map_err(|error| edit::manifest_error(&error))?;
     let identity = parsed.identity();
-    let existing = state.resources.values().find(|row| {
-        row.api_version == identity.api_version && row.kind == identity.kind && row.name == identity.name
-    });
+    let existing = state
+        .resources
+        .values()
+        .find(|row| row.api_version == identity.api_version && row.kind == identity.kind && row.name == identity.name);
     let mut problems = Problems::new();
     if existing.is_none() && state.resources.len() >= edit::MAX_PARTS {
         let message = format!("an application has at most {} Kubernetes resources", edit::MAX_PARTS);

@@ -87,18 +87,28 @@ async fn everything_that_is_wrong_with_a_component_is_told_at_once() {
 async fn secrets_are_sealed_kept_and_shared_by_their_group_and_never_shown() {
     let c = Composed::new().await;
     let generate = json!({ "length": 30, "group": "db" });
-    let db = c.add("db", json!({ "connectionInfo": [
+    let db = c
+        .add(
+            "db",
+            json!({ "connectionInfo": [
         { "name": "DB_HOST", "value": "shop-db" },
         { "name": "DB_PASSWORD", "decision": "GENERATE", "generate": generate },
-    ] })).await;
-    let api = c.add("api", json!({
-        "environment": [
-            { "name": "TOKEN", "value": CANARY, "secret": true },
-            { "name": "PASSWORD", "decision": "GENERATE", "generate": generate },
-            { "name": "URL", "value": "postgres://shop-db:5432" },
-        ],
-        "dependencies": [db],
-    })).await;
+    ] }),
+        )
+        .await;
+    let api = c
+        .add(
+            "api",
+            json!({
+                "environment": [
+                    { "name": "TOKEN", "value": CANARY, "secret": true },
+                    { "name": "PASSWORD", "decision": "GENERATE", "generate": generate },
+                    { "name": "URL", "value": "postgres://shop-db:5432" },
+                ],
+                "dependencies": [db],
+            }),
+        )
+        .await;
     let fields = "environment { name value isSecret decision generate { length group } } image dependencies { id }";
     let shown = c.component(&api, fields).await;
     assert_eq!(
