@@ -244,7 +244,9 @@ impl Bed {
 
     /// The journal of a process that dies after so many points.
     pub(super) fn dying(&self, points: i64) -> Journal {
-        Journal { faults: Faults::after(points), ..self.journal() }
+        let mut journal = self.journal();
+        journal.faults = Faults::after(points);
+        journal
     }
 
     /// An operation that holds no application, of these steps and what they need.
