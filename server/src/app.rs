@@ -1,12 +1,7 @@
 //! The process: what every request and every operation has at hand.
 
 use crate::{
-    clock::Clock,
-    clusters::Clusters,
-    config::Config,
-    operation::feed::Feed,
-    seal::Sealer,
-    service::sign_in::Attempts,
+    clock::Clock, clusters::Clusters, config::Config, operation::feed::Feed, seal::Sealer, service::sign_in::Attempts,
     store::Database,
 };
 use std::{ops::Deref, sync::Arc};

@@ -100,11 +100,9 @@ impl App {
         let row = store::cluster::find(&mut conn, id).await?.ok_or(Error::NotFound("the cluster"))?;
         let driver_row = store::driver::by_ids(&mut conn, &[row.driver_id]).await?.pop();
         let name = driver_row.map(|driver| driver.name).unwrap_or_default();
-        let driver = self
-            .clusters
-            .driver(&name)
-            .cloned()
-            .ok_or_else(|| Error::unavailable(format!("the driver {name} of the cluster {} is not loaded", row.name)))?;
+        let driver = self.clusters.driver(&name).cloned().ok_or_else(|| {
+            Error::unavailable(format!("the driver {name} of the cluster {} is not loaded", row.name))
+        })?;
         if let Some(cluster) = self.clusters.kept(&row) {
             return Ok(Reached { row, cluster, driver });
         }
@@ -157,7 +155,9 @@ impl App {
                 let status = if message.is_some() { ClusterStatus::Degraded } else { ClusterStatus::Online };
                 Sighting { status, message, facts: Some(facts), at }
             }
-            Err(error) => Sighting { status: ClusterStatus::Offline, message: Some(error.to_string()), facts: None, at },
+            Err(error) => {
+                Sighting { status: ClusterStatus::Offline, message: Some(error.to_string()), facts: None, at }
+            }
         }
     }
 }
@@ -207,7 +207,11 @@ fn weakness(facts: &ClusterFacts) -> Option<String> {
         let some: BTreeSet<_> = facts.unavailable_apis.iter().take(5).cloned().collect();
         return Some(format!("these APIs are registered and do not answer: {}", Vec::from_iter(some).join(", ")));
     }
-    facts.nodes.as_ref().filter(|nodes| nodes.ready == 0).map(|nodes| format!("none of its {} nodes is ready", nodes.total))
+    facts
+        .nodes
+        .as_ref()
+        .filter(|nodes| nodes.ready == 0)
+        .map(|nodes| format!("none of its {} nodes is ready", nodes.total))
 }
 
 fn free_memory(nodes: &ropeway_clusters::NodeTotals) -> Option<u64> {

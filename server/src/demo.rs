@@ -7,11 +7,11 @@ pub mod parts;
 pub mod progress;
 pub mod source;
 
-use acts::{Scene, compose, prepare};
 use crate::{
     clock,
     service::first_start::{ADMINISTRATOR, FirstAdministrator},
 };
+use acts::{Scene, compose, prepare};
 use anyhow::Context as _;
 use client::{Client, text};
 use parts::Parts;

@@ -2,7 +2,6 @@
 
 use crate::{seal::SealError, store::DatabaseError};
 
-
 use ropeway_domain::operation::InvalidTransition;
 
 /// What a user can mend: where, what is wrong, and what would be right.
@@ -79,11 +78,7 @@ impl UserError {
 
 impl Error {
     /// One thing that the caller can mend.
-    pub fn invalid<S: Into<String>>(
-        code: &str,
-        path: impl IntoIterator<Item = S>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn invalid<S: Into<String>>(code: &str, path: impl IntoIterator<Item = S>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![UserError::new(code, message).at(path)])
     }
 
@@ -150,4 +145,3 @@ impl From<SealError> for Error {
         Self::internal(error)
     }
 }
-

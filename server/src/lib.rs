@@ -8,7 +8,6 @@
 //!   operation; only `service` and `operation::journal` begin transactions.
 //! - Time, ids and randomness come from `clock` alone; configuration from `config` alone.
 
-
 pub mod actor;
 pub mod app;
 pub mod cli;

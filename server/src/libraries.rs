@@ -27,9 +27,9 @@ impl App {
     /// The library of an enterprise.
     pub async fn library(&self, enterprise: EnterpriseId) -> Result<Library> {
         let mut conn = self.database.read().await?;
-        store::library::find(&mut conn, enterprise)
-            .await?
-            .ok_or_else(|| Error::invalid::<&str>("NO_LIBRARY", [], "the enterprise has no library: configure one first"))
+        store::library::find(&mut conn, enterprise).await?.ok_or_else(|| {
+            Error::invalid::<&str>("NO_LIBRARY", [], "the enterprise has no library: configure one first")
+        })
     }
 
     /// A client of a library's registry, as the server.

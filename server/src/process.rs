@@ -12,6 +12,7 @@ use crate::{
         configure_library::refresh_embedded,
         first_start::{FirstAdministrator, first_start},
         register_drivers::register_drivers,
+        roll_back_failures::roll_back_failures,
         watch_clusters::watch_clusters,
     },
     store,
@@ -101,6 +102,7 @@ pub async fn run(mut config: Config, clock: Clock) -> anyhow::Result<Running> {
         tasks.spawn(async move { http::serve(app, http_listener, shutdown).await.context("serving the API") });
     }
     spawn(&mut tasks, operation::worker::work(app.clone(), shutdown.clone()));
+    spawn(&mut tasks, roll_back_failures(app.clone(), shutdown.clone()));
     spawn(&mut tasks, watch_clusters(app.clone(), shutdown.clone()));
     spawn(&mut tasks, watch_libraries(app.clone(), shutdown.clone()));
     spawn(&mut tasks, clean_sessions(app.clone(), shutdown.clone()));

@@ -96,7 +96,8 @@ impl Sealer {
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder).map_err(file)?;
                 }
-                let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+                let mut new =
+                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
                 new.write_all(&key).and_then(|()| new.sync_all()).map_err(file)?;
                 key
             }

@@ -144,7 +144,9 @@ impl ApplicationView {
     /// Whether the application and each of its components runs.
     pub fn is_running(&self) -> anyhow::Result<bool> {
         let components = self.components()?;
-        Ok(self.0["status"] == "RUNNING" && !components.is_empty() && components.iter().all(|c| c["status"] == "RUNNING"))
+        Ok(self.0["status"] == "RUNNING"
+            && !components.is_empty()
+            && components.iter().all(|c| c["status"] == "RUNNING"))
     }
 
     fn states(&self) -> anyhow::Result<String> {

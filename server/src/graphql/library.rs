@@ -1,6 +1,12 @@
 //! The library of an enterprise.
 
-use super::{actor, app, cluster::Cluster, error::{IntoGraphql as _, answer}, id, operation::Operation};
+use super::{
+    actor, app,
+    cluster::Cluster,
+    error::{IntoGraphql as _, answer},
+    id,
+    operation::Operation,
+};
 use crate::{
     payload,
     seal::Secret,

@@ -40,10 +40,8 @@ impl Extension for CodesOfRequest {
                 .into_iter()
                 .map(|error| {
                     // The library tells these two apart from mistakes by their texts alone.
-                    let is_too_complex = matches!(
-                        error.message.as_str(),
-                        "Query is too complex." | "Query is nested too deep."
-                    );
+                    let is_too_complex =
+                        matches!(error.message.as_str(), "Query is too complex." | "Query is nested too deep.");
                     coded(error, if is_too_complex { "TOO_COMPLEX" } else { "BAD_REQUEST" })
                 })
                 .collect()

@@ -82,11 +82,9 @@ impl Cursor {
 
     /// The order key of a cursor.
     pub fn key<A: DeserializeOwned>(&self) -> Result<A> {
-        URL_SAFE_NO_PAD
-            .decode(&self.0)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| Error::invalid("INVALID_CURSOR", ["after"], "this is no cursor of this list; use one that the server gave"))
+        URL_SAFE_NO_PAD.decode(&self.0).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| {
+            Error::invalid("INVALID_CURSOR", ["after"], "this is no cursor of this list; use one that the server gave")
+        })
     }
 }
 

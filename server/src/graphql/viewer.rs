@@ -102,9 +102,8 @@ impl Viewer {
         ctx: &Context<'_>,
         #[graphql(desc = "Which enterprise.")] enterprise_id: ID,
     ) -> async_graphql::Result<bool> {
-        let result = async {
-            find::is_administrator(app(ctx), &self.actor, id::decode(&enterprise_id, "enterpriseId")?).await
-        };
+        let result =
+            async { find::is_administrator(app(ctx), &self.actor, id::decode(&enterprise_id, "enterpriseId")?).await };
         result.await.graphql()
     }
 }

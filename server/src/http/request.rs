@@ -55,7 +55,9 @@ async fn answer(server: &Server, request: Request) -> Response {
     };
     let response = server.schema.execute(graphql::on_behalf_of(&server.app, actor, request)).await;
     match serde_json::to_vec(&response) {
-        Ok(body) => ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response(),
+        Ok(body) => {
+            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "an answer could not be written");
             failure(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "an internal error; it was logged")

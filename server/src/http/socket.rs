@@ -193,7 +193,8 @@ fn protocol(
         let _ = shared.actor.set(actor.clone());
         Ok(graphql::connection_data(&app, actor))
     };
-    Protocol::from_message_stream(server.schema.clone(), messages, WebSocketProtocols::GraphQLWS).on_connection_init(init)
+    Protocol::from_message_stream(server.schema.clone(), messages, WebSocketProtocols::GraphQLWS)
+        .on_connection_init(init)
 }
 
 /// The token of `connection_init`, as a header would carry it.

@@ -134,10 +134,19 @@ async fn what_is_no_request_is_refused() {
     let large = json!({ "query": "x".repeat(20_000) });
     assert_eq!(served.post(None, &large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, answer) = served.post(None, &json!([{ "query": "{ viewer { id } }" }])).await;
-    assert_eq!((status, answer["errors"][0]["extensions"]["code"].clone()), (StatusCode::BAD_REQUEST, json!("BAD_REQUEST")));
+    assert_eq!(
+        (status, answer["errors"][0]["extensions"]["code"].clone()),
+        (StatusCode::BAD_REQUEST, json!("BAD_REQUEST"))
+    );
     let client = reqwest::Client::new();
     let url = format!("http://{}/graphql", served.address);
-    let answer = client.post(&url).header("content-type", "application/json").body("{\"password\": \"canary").send().await.unwrap();
+    let answer = client
+        .post(&url)
+        .header("content-type", "application/json")
+        .body("{\"password\": \"canary")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert!(!answer.text().await.unwrap().contains("canary"));
     let answer = client.post(&url).body("{\"query\": \"{ viewer { id } }\"}").send().await.unwrap();
@@ -161,7 +170,8 @@ async fn subscriptions_run_over_a_socket_until_the_process_stops() {
     let (_, answer) = served.post(Some(&token), &json!({ "query": "{ enterprises { nodes { id } } }" })).await;
     let id = answer["data"]["enterprises"]["nodes"][0]["id"].as_str().unwrap();
     let mut socket = served.socket().await.unwrap();
-    tell(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } })).await;
+    tell(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } }))
+        .await;
     assert_eq!(hear(&mut socket).await.unwrap()["type"], "connection_ack");
     let query = format!("subscription {{ clusterStatusChanged(enterpriseId: \"{id}\") {{ name status }} }}");
     tell(&mut socket, json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;

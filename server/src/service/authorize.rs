@@ -5,16 +5,22 @@
 use crate::{
     actor::Actor,
     error::{Error, Result},
-    id::{ApplicationId, ClusterId, EnterpriseId, TeamId},
+    id::{ApplicationId, ClusterId, EnterpriseId, InstallationId, RecordId, TeamId, TemplateId, VersionId},
     store::{
         Conn,
         application::{self, Application},
         cluster::{self, Cluster},
+        installation::{self, Installation},
         member,
+        record::{self, Record},
         team::{self, Team},
+        template::{self, Scope, Template},
+        version::{self, Version},
     },
 };
-use ropeway_domain::access::{Denial, EnterpriseAction, Standing, TeamAction, check_enterprise, check_team};
+use ropeway_domain::access::{
+    Denial, EnterpriseAction, Standing, TeamAction, check_enterprise, check_team, check_template,
+};
 
 /// The actor may do this in the enterprise.
 pub async fn enterprise(conn: &mut Conn, actor: &Actor, id: EnterpriseId, action: EnterpriseAction) -> Result<()> {
@@ -36,6 +42,52 @@ pub async fn application(conn: &mut Conn, actor: &Actor, id: ApplicationId, acti
     let standing = standing(conn, actor, application.enterprise_id, Some(application.team_id)).await?;
     check_team(standing, action).map_err(|denial| refuse(denial, "the application"))?;
     Ok(application)
+}
+
+/// The template, if the actor may see it.
+pub async fn template(conn: &mut Conn, actor: &Actor, id: TemplateId) -> Result<Template> {
+    let template = template::find(conn, id).await?.ok_or(Error::NotFound("the template"))?;
+    let standing = standing(conn, actor, template.enterprise_id, template.team_id).await?;
+    check_template(standing, template.scope.0 == Scope::Team).map_err(|denial| refuse(denial, "the template"))?;
+    Ok(template)
+}
+
+/// The revision of a version and its template, if the actor may see them and it was not deleted.
+pub async fn version(conn: &mut Conn, actor: &Actor, id: VersionId) -> Result<(Version, Template)> {
+    let version = version::find(conn, id).await?.ok_or(Error::NotFound("the version"))?;
+    let template = match template(conn, actor, version.template_id).await {
+        Err(Error::NotFound(_)) => return Err(Error::NotFound("the version")),
+        other => other?,
+    };
+    Ok((version, template))
+}
+
+/// The installation and its application, if the actor may do this in its team.
+pub async fn installation(
+    conn: &mut Conn,
+    actor: &Actor,
+    id: InstallationId,
+    action: TeamAction,
+) -> Result<(Installation, Application)> {
+    let installation = installation::find(conn, id).await?.ok_or(Error::NotFound("the installation"))?;
+    match application(conn, actor, installation.application_id, action).await {
+        Err(Error::NotFound(_)) => Err(Error::NotFound("the installation")),
+        other => Ok((installation, other?)),
+    }
+}
+
+/// The upgrade record with its installation and application, if the actor may do this in its team.
+pub async fn record(
+    conn: &mut Conn,
+    actor: &Actor,
+    id: RecordId,
+    action: TeamAction,
+) -> Result<(Record, Installation, Application)> {
+    let record = record::find(conn, id).await?.ok_or(Error::NotFound("the upgrade record"))?;
+    match installation(conn, actor, record.installation_id, action).await {
+        Err(Error::NotFound(_)) => Err(Error::NotFound("the upgrade record")),
+        other => other.map(|(installation, application)| (record, installation, application)),
+    }
 }
 
 /// The cluster, if the actor may do this in its enterprise. A member sees only clusters that accept teams.

@@ -169,7 +169,8 @@ fn embedded_addresses(app: &App) -> Result<(String, String)> {
     };
     let public_url = match &app.config.library.public_url {
         Some(text) => {
-            let address = library_address::parse(text).map_err(|e| Error::internal(format!("library.public_url: {e}")))?;
+            let address =
+                library_address::parse(text).map_err(|e| Error::internal(format!("library.public_url: {e}")))?;
             if !address.prefix.is_empty() {
                 return Err(Error::internal("library.public_url has a path; a registry is at the root of its host"));
             }

@@ -84,13 +84,7 @@ pub fn check(input: &CreateTeam) -> Problems {
 
 /// Stores a new team, its owner and where it is opened, inside a transaction. The input is checked already, but for
 /// what only the database knows.
-pub async fn insert(
-    conn: &mut Conn,
-    actor: &Actor,
-    id: TeamId,
-    input: &CreateTeam,
-    now: Instant,
-) -> Result<Team> {
+pub async fn insert(conn: &mut Conn, actor: &Actor, id: TeamId, input: &CreateTeam, now: Instant) -> Result<Team> {
     authorize::enterprise(conn, actor, input.enterprise_id, EnterpriseAction::CreateTeam).await?;
     let mut problems = Problems::new();
     if team::by_slug(conn, input.enterprise_id, &input.slug).await?.is_some() {

@@ -55,7 +55,8 @@ pub async fn plan(app: &App, actor: &Actor, input: &Deploy) -> Result<Plan> {
 
 /// Deploys. Without a named plan the current one is executed.
 pub async fn deploy_application(app: &App, actor: &Actor, input: &Deploy) -> Result<Executed<Application>> {
-    let act = Act::new("deployApplication", Subject::Application(input.application_id), encode_text(input.application_id));
+    let act =
+        Act::new("deployApplication", Subject::Application(input.application_id), encode_text(input.application_id));
     audited(app, actor, act, async || {
         let observed = Observed::of(app, actor, input.application_id, TeamAction::Deploy).await?;
         if let Some(operation) = observed.state.application.locked_by {
@@ -197,7 +198,8 @@ fn check(
     deployed: &ropeway_domain::installed::Installed,
     scope: &Scope,
 ) -> ropeway_domain::preflight::Preflight {
-    let new_component = |key: &&ComponentKey| scope.components.contains(*key) && !deployed.components.contains_key(*key);
+    let new_component =
+        |key: &&ComponentKey| scope.components.contains(*key) && !deployed.components.contains_key(*key);
     let new_resource = |key: &&ResourceKey| scope.resources.contains(*key) && !deployed.resources.contains_key(*key);
     let components = desired.components.keys().filter(new_component).map(|key| &desired.components[key].spec).collect();
     let resources = desired.resources.keys().filter(new_resource).map(|key| &desired.resources[key].spec).collect();

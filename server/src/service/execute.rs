@@ -78,11 +78,7 @@ impl Observed {
     }
 
     /// As [`Observed::of`], for those who were authorized already, and for what runs on its own.
-    pub async fn load(
-        app: &App,
-        mut conn: store::Conn,
-        application: store::application::Application,
-    ) -> Result<Self> {
+    pub async fn load(app: &App, mut conn: store::Conn, application: store::application::Application) -> Result<Self> {
         let team = store::team::find(&mut conn, application.team_id).await?.ok_or(Error::NotFound("the team"))?;
         let live = cluster_object::of_application(&mut conn, application.id).await?;
         let library = store::library::find(&mut conn, application.enterprise_id).await?;

@@ -62,7 +62,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for bad in ["", "/a", "ftp://a", "a b", "user:pw@a", "a?b", "a#b", "a/../b", "a/B", "https://", &"a".repeat(401)] {
+        for bad in
+            ["", "/a", "ftp://a", "a b", "user:pw@a", "a?b", "a#b", "a/../b", "a/B", "https://", &"a".repeat(401)]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

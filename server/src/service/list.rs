@@ -118,11 +118,7 @@ pub async fn list_drivers(app: &App, actor: &Actor, page: PageRequest<String>) -
 }
 
 /// The members of a team, by name, after somebody. Pages from the beginning are gathered, see `graphql::team`.
-pub async fn list_team_members(
-    app: &App,
-    id: TeamId,
-    page: &PageRequest<String>,
-) -> Result<Vec<(TeamMember, User)>> {
+pub async fn list_team_members(app: &App, id: TeamId, page: &PageRequest<String>) -> Result<Vec<(TeamMember, User)>> {
     let mut conn = app.database.read().await?;
     Ok(team::members_page(&mut conn, id, page.after.clone(), page.limit()).await?)
 }

@@ -36,7 +36,8 @@ pub async fn open_team(
         conn.transaction(async |conn| {
             let team = authorize::team(conn, actor, team_id, TeamAction::OpenOnClusters).await?;
             let namespace = allowed_namespace(conn, actor, &team, namespace).await?;
-            let cluster = openable(conn, actor, team.enterprise_id, cluster_id).await.map_err(|e| at(e, "clusterId"))?;
+            let cluster =
+                openable(conn, actor, team.enterprise_id, cluster_id).await.map_err(|e| at(e, "clusterId"))?;
             if let Some(opening) = team::opening(conn, team_id, cluster_id).await? {
                 let message =
                     format!("the team is open on {:?} already, in the namespace {:?}", cluster.name, opening.namespace);
@@ -58,9 +59,9 @@ pub async fn open_team(
 
 async fn allowed_namespace(conn: &mut Conn, actor: &Actor, team: &Team, asked: Option<String>) -> Result<String> {
     let Some(namespace) = asked.filter(|namespace| *namespace != team.slug) else { return Ok(team.slug.clone()) };
-    authorize::enterprise(conn, actor, team.enterprise_id, EnterpriseAction::ManageClusters)
-        .await
-        .map_err(|_| Error::Forbidden("only an administrator can name another namespace than the team's slug".into()))?;
+    authorize::enterprise(conn, actor, team.enterprise_id, EnterpriseAction::ManageClusters).await.map_err(|_| {
+        Error::Forbidden("only an administrator can name another namespace than the team's slug".into())
+    })?;
     let mut problems = Problems::new();
     if !is_dns_label(&namespace) {
         let message = "a namespace has 1 to 63 of a-z, 0-9 and \"-\", and begins and ends with a letter or digit";

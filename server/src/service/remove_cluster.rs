@@ -44,7 +44,8 @@ pub async fn remove_cluster(app: &App, actor: &Actor, id: ClusterId) -> Result<C
                 problems.add(unfinished.iter().fold(error, |error, operation| error.naming(encode_text(operation.id))));
             }
             if problems.is_empty() && cluster::has_history(conn, id).await? {
-                problems.add(in_use("the cluster is named by records of what was installed there, which are kept".into()));
+                problems
+                    .add(in_use("the cluster is named by records of what was installed there, which are kept".into()));
             }
             problems.finish()?;
             cluster::delete(conn, id).await?;

@@ -34,7 +34,8 @@ pub async fn remove_member(app: &App, actor: &Actor, enterprise_id: EnterpriseId
             for (team, name, role) in team::memberships(conn, enterprise_id, user_id).await? {
                 team::lock(conn, team).await?;
                 if role.0 == TeamRole::Owner && team::owners(conn, team).await? == 1 {
-                    let message = format!("this is the last owner of the team {name:?}: give the role to somebody else first");
+                    let message =
+                        format!("this is the last owner of the team {name:?}: give the role to somebody else first");
                     last_of.push(UserError::new("LAST_OWNER", message).at(["userId"]).naming(encode_text(team)));
                 } else {
                     team::delete_member(conn, team, user_id).await?;

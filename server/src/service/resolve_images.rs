@@ -1,12 +1,6 @@
 //! Finding images in their registries: which digest a reference has now, how large it is, for which platforms.
 
-use crate::{
-    app::App,
-    config::LibraryConfig,
-    error::Result,
-    libraries::library_error,
-    store::library::Library,
-};
+use crate::{app::App, config::LibraryConfig, error::Result, libraries::library_error, store::library::Library};
 use futures::{StreamExt as _, stream};
 use ropeway_domain::{Digest, model::Image};
 use ropeway_library::{
@@ -141,7 +135,8 @@ async fn resolve(
     match image {
         Image::Library { repository, digest } => {
             let registry = app.library_registry(library).await.map_err(|error| unusable(error.to_string()))?;
-            let name: RepositoryName = repository.parse().map_err(|error| unusable(format!("{repository}: {error}")))?;
+            let name: RepositoryName =
+                repository.parse().map_err(|error| unusable(format!("{repository}: {error}")))?;
             let plan = copy::measure(&registry, &name, &library_digest(digest), None, &options)
                 .await
                 .map_err(|error| trouble(image, &error))?;

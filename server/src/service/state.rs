@@ -7,12 +7,8 @@ use crate::{
     error::Result,
     id::{ApplicationId, ComponentId, InstallationId, ResourceId, VersionId},
     store::{
-        self, Conn, Instant, Key, Stored,
-        application::Application,
-        component::Component as ComponentRow,
-        installation::Installation,
-        resource::KubernetesResource as ResourceRow,
-        version::Version,
+        self, Conn, Instant, Key, Stored, application::Application, component::Component as ComponentRow,
+        installation::Installation, resource::KubernetesResource as ResourceRow, version::Version,
     },
 };
 use ropeway_domain::{

@@ -70,9 +70,8 @@ pub async fn look(app: &App, id: ClusterId) -> Result<()> {
         Err(error) => return Err(error),
     };
     let mut conn = app.database.write().await?;
-    let recorded = conn
-        .transaction(async |conn| Ok::<_, Error>(cluster::record(conn, id, row.generation, &seen).await?))
-        .await?;
+    let recorded =
+        conn.transaction(async |conn| Ok::<_, Error>(cluster::record(conn, id, row.generation, &seen).await?)).await?;
     drop(conn);
     if recorded > 0 && is_news(&row, &seen) {
         tracing::info!(

@@ -53,8 +53,7 @@ pub async fn page(
             .select(AuditEntry::as_select())
             .into_boxed();
         if let Some((at, id)) = after {
-            query = query
-                .filter(audit_entries::at.lt(at).or(audit_entries::at.eq(at).and(audit_entries::id.lt(id))));
+            query = query.filter(audit_entries::at.lt(at).or(audit_entries::at.eq(at).and(audit_entries::id.lt(id))));
         }
         query.order((audit_entries::at.desc(), audit_entries::id.desc())).limit(limit).load(c).await
     })

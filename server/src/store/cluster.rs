@@ -184,8 +184,10 @@ pub async fn page(
 /// How many [`page`] would list altogether.
 pub async fn total(conn: &mut Conn, enterprise: EnterpriseId, all: bool) -> QueryResult<i64> {
     on!(conn, |c| {
-        let mut query =
-            clusters::table.filter(clusters::enterprise_id.eq(enterprise)).select(diesel::dsl::count_star()).into_boxed();
+        let mut query = clusters::table
+            .filter(clusters::enterprise_id.eq(enterprise))
+            .select(diesel::dsl::count_star())
+            .into_boxed();
         if !all {
             query = query.filter(clusters::accepts_teams.eq(true));
         }
@@ -242,12 +244,8 @@ pub async fn forget_kubeconfig(conn: &mut Conn, id: Key<SecretId>) -> QueryResul
 
 /// Whether something was ever installed in a cluster: records of it are kept.
 pub async fn has_history(conn: &mut Conn, id: ClusterId) -> QueryResult<bool> {
-    on!(conn, |c| installations::table
-        .filter(installations::cluster_id.eq(id))
-        .count()
-        .get_result::<i64>(c)
-        .await)
-    .map(|count| count > 0)
+    on!(conn, |c| installations::table.filter(installations::cluster_id.eq(id)).count().get_result::<i64>(c).await)
+        .map(|count| count > 0)
 }
 
 /// The names of the applications in a cluster, a few of them.

@@ -1,9 +1,12 @@
 //! Components of applications.
 
 use crate::{
-    id::{ApplicationId, ClusterId, InstallationId, ComponentId, VersionId},
+    id::{ApplicationId, ClusterId, ComponentId, InstallationId, VersionId},
     on,
-    store::{Conn, Instant, Key, Stored, schema::{applications, components}},
+    store::{
+        Conn, Instant, Key, Stored,
+        schema::{applications, components},
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -105,7 +108,11 @@ pub async fn set_version(
 }
 
 /// Forgets those of an application with these keys.
-pub async fn delete_keys(conn: &mut Conn, application: ApplicationId, keys: &[Key<ComponentKey>]) -> QueryResult<usize> {
+pub async fn delete_keys(
+    conn: &mut Conn,
+    application: ApplicationId,
+    keys: &[Key<ComponentKey>],
+) -> QueryResult<usize> {
     on!(conn, |c| diesel::delete(
         components::table.filter(components::application_id.eq(application).and(components::key.eq_any(keys))),
     )

@@ -3,7 +3,10 @@
 use crate::{
     id::{EnterpriseId, UserId},
     on,
-    store::{Conn, Instant, schema::{enterprises, members}},
+    store::{
+        Conn, Instant,
+        schema::{enterprises, members},
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -79,9 +82,8 @@ pub async fn page(
             .select(Enterprise::as_select())
             .into_boxed();
         if let Some((name, id)) = after {
-            query = query.filter(
-                enterprises::name.gt(name.clone()).or(enterprises::name.eq(name).and(enterprises::id.gt(id))),
-            );
+            query = query
+                .filter(enterprises::name.gt(name.clone()).or(enterprises::name.eq(name).and(enterprises::id.gt(id))));
         }
         query.order((enterprises::name.asc(), enterprises::id.asc())).limit(limit).load(c).await
     })

@@ -83,8 +83,7 @@ pub async fn record(
     at: Instant,
 ) -> QueryResult<usize> {
     on!(conn, |c| diesel::update(
-        libraries::table
-            .filter(libraries::enterprise_id.eq(enterprise).and(libraries::generation.eq(generation))),
+        libraries::table.filter(libraries::enterprise_id.eq(enterprise).and(libraries::generation.eq(generation))),
     )
     .set((libraries::reachable.eq(Some(reachable)), libraries::checked_at.eq(Some(at)), libraries::message.eq(message)))
     .execute(c)

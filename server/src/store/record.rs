@@ -3,7 +3,10 @@
 use crate::{
     id::{ApplicationId, InstallationId, OperationId, RecordId, VersionId},
     on,
-    store::{Conn, Instant, Stored, Word, schema::upgrade_records},
+    store::{
+        Conn, Instant, Stored, Word,
+        schema::{applications, upgrade_records},
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -109,6 +112,8 @@ pub struct RecordRequest {
     pub roll_back_on_failure: bool,
     /// Seconds that a wave may take.
     pub progress_deadline_seconds: u32,
+    /// Whether everything is at the version afterwards, so that the installation is.
+    pub completes: bool,
 }
 
 impl fmt::Display for RecordKind {
@@ -239,4 +244,23 @@ pub async fn set_operation(conn: &mut Conn, id: RecordId, operation: OperationId
         .set(upgrade_records::operation_id.eq(Some(operation)))
         .execute(c)
         .await)
+}
+
+/// The upgrades that ended and still hold their application: they failed, and are to be rolled back.
+pub async fn awaiting_rollback(conn: &mut Conn) -> QueryResult<Vec<(RecordId, OperationId, ApplicationId)>> {
+    let found: Vec<(RecordId, Option<OperationId>, ApplicationId)> = on!(conn, |c| upgrade_records::table
+        .inner_join(applications::table)
+        .filter(applications::locked_by.eq(upgrade_records::operation_id))
+        .filter(
+            upgrade_records::state
+                .eq_any([Word(UpgradeState::Failed), Word(UpgradeState::Partial)])
+                .and(upgrade_records::kind.eq(Word(RecordKind::Upgrade))),
+        )
+        .select((upgrade_records::id, upgrade_records::operation_id, upgrade_records::application_id))
+        .load(c)
+        .await)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(record, operation, application)| Some((record, operation?, application)))
+        .collect())
 }

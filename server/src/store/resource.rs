@@ -48,12 +48,21 @@ pub async fn insert(conn: &mut Conn, row: &KubernetesResource) -> QueryResult<us
 
 /// One by its id.
 pub async fn find(conn: &mut Conn, id: ResourceId) -> QueryResult<Option<KubernetesResource>> {
-    on!(conn, |c| kubernetes_resources::table.find(id).select(KubernetesResource::as_select()).first(c).await.optional())
+    on!(conn, |c| kubernetes_resources::table
+        .find(id)
+        .select(KubernetesResource::as_select())
+        .first(c)
+        .await
+        .optional())
 }
 
 /// Those with these ids.
 pub async fn by_ids(conn: &mut Conn, ids: &[ResourceId]) -> QueryResult<Vec<KubernetesResource>> {
-    on!(conn, |c| kubernetes_resources::table.filter(kubernetes_resources::id.eq_any(ids)).select(KubernetesResource::as_select()).load(c).await)
+    on!(conn, |c| kubernetes_resources::table
+        .filter(kubernetes_resources::id.eq_any(ids))
+        .select(KubernetesResource::as_select())
+        .load(c)
+        .await)
 }
 
 /// All of some applications, removed ones included, by name.
@@ -79,12 +88,18 @@ pub async fn update_desired(conn: &mut Conn, row: &KubernetesResource) -> QueryR
         .await)
 }
 
-/// What was to be is what was applied: for those of an application with these keys.
-pub async fn mark_deployed(conn: &mut Conn, application: ApplicationId, keys: &[Key<ResourceKey>]) -> QueryResult<usize> {
+/// Writes the revision that a resource of an application is at.
+pub async fn set_version(
+    conn: &mut Conn,
+    application: ApplicationId,
+    key: Key<ResourceKey>,
+    version: Option<VersionId>,
+) -> QueryResult<usize> {
     on!(conn, |c| diesel::update(
-        kubernetes_resources::table.filter(kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq_any(keys))),
+        kubernetes_resources::table
+            .filter(kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(key))),
     )
-    .set(kubernetes_resources::deployed.eq(kubernetes_resources::desired))
+    .set(kubernetes_resources::version_id.eq(version))
     .execute(c)
     .await)
 }
@@ -92,7 +107,8 @@ pub async fn mark_deployed(conn: &mut Conn, application: ApplicationId, keys: &[
 /// Forgets those of an application with these keys.
 pub async fn delete_keys(conn: &mut Conn, application: ApplicationId, keys: &[Key<ResourceKey>]) -> QueryResult<usize> {
     on!(conn, |c| diesel::delete(
-        kubernetes_resources::table.filter(kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq_any(keys))),
+        kubernetes_resources::table
+            .filter(kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq_any(keys))),
     )
     .execute(c)
     .await)

@@ -5,8 +5,8 @@ use crate::{
     on,
     store::{
         Conn, Instant, Word,
-        types::{IdSql, InstantSql},
         schema::{applications, installations, team_members, team_openings, teams, templates, users},
+        types::{IdSql, InstantSql},
         user::User,
     },
 };
@@ -111,15 +111,15 @@ pub async fn page(
     limit: i64,
 ) -> QueryResult<Vec<Team>> {
     on!(conn, |c| {
-        let mut query =
-            teams::table.filter(teams::enterprise_id.eq(enterprise)).select(Team::as_select()).into_boxed();
+        let mut query = teams::table.filter(teams::enterprise_id.eq(enterprise)).select(Team::as_select()).into_boxed();
         if let Some(user) = of {
             let mine = team_members::table.filter(team_members::user_id.eq(user)).select(team_members::team_id);
             query = query.filter(teams::id.eq_any(mine));
         }
         if let Some(text) = search {
             let pattern = contains(text);
-            query = query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+            query =
+                query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
         }
         if let Some(slug) = after {
             query = query.filter(teams::slug.gt(slug));
@@ -144,7 +144,8 @@ pub async fn total(
         }
         if let Some(text) = search {
             let pattern = contains(text);
-            query = query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+            query =
+                query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
         }
         query.get_result(c).await
     })
@@ -207,7 +208,11 @@ pub async fn delete_member(conn: &mut Conn, team: TeamId, user: UserId) -> Query
 }
 
 /// What the owners of a team and these people are in it.
-pub async fn roles_among(conn: &mut Conn, team: TeamId, people: &[UserId]) -> QueryResult<Vec<(UserId, Word<TeamRole>)>> {
+pub async fn roles_among(
+    conn: &mut Conn,
+    team: TeamId,
+    people: &[UserId],
+) -> QueryResult<Vec<(UserId, Word<TeamRole>)>> {
     on!(conn, |c| team_members::table
         .filter(team_members::team_id.eq(team))
         .filter(team_members::user_id.eq_any(people).or(team_members::role.eq(Word(TeamRole::Owner))))
@@ -399,12 +404,8 @@ pub async fn has_installations(conn: &mut Conn, team: TeamId, cluster: ClusterId
 
 /// Whether a team ever installed something: records of it are kept.
 pub async fn has_history(conn: &mut Conn, team: TeamId) -> QueryResult<bool> {
-    on!(conn, |c| installations::table
-        .filter(installations::team_id.eq(team))
-        .count()
-        .get_result::<i64>(c)
-        .await)
-    .map(|count| count > 0)
+    on!(conn, |c| installations::table.filter(installations::team_id.eq(team)).count().get_result::<i64>(c).await)
+        .map(|count| count > 0)
 }
 
 /// A pattern for LIKE that finds a text as it is.

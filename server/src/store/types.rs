@@ -22,7 +22,9 @@ pub use crate::id::IdSql;
 pub struct InstantSql;
 
 /// An instant, to the microsecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, serde::Deserialize,
+)]
 #[diesel(sql_type = InstantSql)]
 #[serde(transparent)]
 pub struct Instant(pub DateTime<Utc>);

@@ -3,7 +3,10 @@
 use crate::{
     id::{EnterpriseId, SessionId, UserId},
     on,
-    store::{Conn, Instant, schema::{members, sessions, users}},
+    store::{
+        Conn, Instant,
+        schema::{members, sessions, users},
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -86,12 +89,7 @@ pub async fn by_ids(conn: &mut Conn, ids: &[UserId], seen_by: UserId) -> QueryRe
 
 /// Whether somebody belongs to an enterprise.
 pub async fn belongs(conn: &mut Conn, id: UserId, enterprise: EnterpriseId) -> QueryResult<bool> {
-    on!(conn, |c| members::table
-        .find((enterprise, id))
-        .count()
-        .get_result::<i64>(c)
-        .await)
-    .map(|count| count > 0)
+    on!(conn, |c| members::table.find((enterprise, id)).count().get_result::<i64>(c).await).map(|count| count > 0)
 }
 
 /// Sets a password.

@@ -104,9 +104,7 @@ impl Bed {
     pub(super) async fn problems(&self, person: &Person, mutation: &str, input: Json) -> Vec<String> {
         let payload = self.mutate(person, mutation, "", input).await;
         let errors = payload["errors"].as_array().unwrap().iter();
-        let path = |error: &Json| {
-            error["path"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(".")
-        };
+        let path = |error: &Json| error["path"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(".");
         errors.map(|error| format!("{} {}", text(&error["code"]), path(error))).collect()
     }
 
@@ -123,8 +121,7 @@ impl Bed {
 
     /// A new team of somebody.
     pub(super) async fn team(&self, owner: &Person, slug: &str, clusters: &[&str]) -> String {
-        let input =
-            json!({ "enterpriseId": self.enterprise, "name": slug, "slug": slug, "clusterIds": clusters });
+        let input = json!({ "enterpriseId": self.enterprise, "name": slug, "slug": slug, "clusterIds": clusters });
         text(&self.done(owner, "createTeam", "team { id }", input).await["team"]["id"])
     }
 

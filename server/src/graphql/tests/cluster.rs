@@ -16,7 +16,8 @@ async fn a_wrong_kubeconfig_is_refused_with_the_reason_and_without_its_content()
         ("canary-7d: [".into(), "not a kubeconfig"),
         (kubeconfig("token: canary-7d").replace("current-context: a", "current-context: b"), "no context"),
     ] {
-        let input = json!({ "enterpriseId": bed.enterprise, "name": "a", "driver": "kubernetes", "kubeconfig": config });
+        let input =
+            json!({ "enterpriseId": bed.enterprise, "name": "a", "driver": "kubernetes", "kubeconfig": config });
         let payload = bed.mutate(&bed.admin, "registerCluster", "cluster { id }", input).await;
         assert!(payload["cluster"].is_null());
         let error = &payload["errors"][0];

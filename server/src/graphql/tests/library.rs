@@ -62,7 +62,10 @@ async fn another_registry_becomes_the_library_and_the_embedded_one_again() {
                         "username": username, "password": password });
     let done = bed.done(&bed.admin, "configureLibrary", FIELDS, input).await;
     let library = &done["library"];
-    assert_eq!((&library["embedded"], &library["plainHttp"], &library["reachable"]), (&json!(false), &json!(true), &json!(true)));
+    assert_eq!(
+        (&library["embedded"], &library["plainHttp"], &library["reachable"]),
+        (&json!(false), &json!(true), &json!(true))
+    );
     assert_eq!(format!("http://{}/", text(&library["url"])), url);
     assert!(text(&library["publicUrl"]).starts_with("registry.example.com/"));
     assert!(done["operation"].is_null(), "there is no cluster to ask");

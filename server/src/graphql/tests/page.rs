@@ -7,7 +7,8 @@ const TEAMS: &str = "query($id: ID!, $first: Int, $after: Cursor, $search: Strin
     teams(first: $first, after: $after, search: $search) { totalCount edges { cursor }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { slug } } } }";
 
-const WHOLE: &str = "query($id: ID!, $first: Int) { enterprise(id: $id) { teams(first: $first) { totalCount nodes { slug
+const WHOLE: &str =
+    "query($id: ID!, $first: Int) { enterprise(id: $id) { teams(first: $first) { totalCount nodes { slug
     openings { namespace cluster { name driver { name } } }
     members(first: 2) { totalCount pageInfo { hasNextPage } nodes { role user { name } } } } } } }";
 
@@ -71,7 +72,8 @@ async fn a_page_costs_a_constant_number_of_queries() {
             assert_eq!(team["openings"][0]["cluster"]["driver"]["name"], "kubernetes");
             assert_eq!(team["members"]["totalCount"], 3);
             assert_eq!(team["members"]["pageInfo"]["hasNextPage"], true);
-            let names: Vec<_> = team["members"]["nodes"].as_array().unwrap().iter().map(|m| text(&m["user"]["name"])).collect();
+            let names: Vec<_> =
+                team["members"]["nodes"].as_array().unwrap().iter().map(|m| text(&m["user"]["name"])).collect();
             assert_eq!(names, ["ada", "admin"]);
         }
     }

@@ -30,8 +30,12 @@ fn inputs(bed: &Bed, team: &str, doomed: &str, cluster: &str, owner: &str) -> Ve
 async fn every_mutation_asks_for_its_role() {
     let bed = Bed::new().await;
     let cluster = bed.cluster("hangzhou").await;
-    let [owner, developer, viewer, member] =
-        [bed.member("owner").await, bed.member("developer").await, bed.member("viewer").await, bed.member("member").await];
+    let [owner, developer, viewer, member] = [
+        bed.member("owner").await,
+        bed.member("developer").await,
+        bed.member("viewer").await,
+        bed.member("member").await,
+    ];
     let elsewhere = bed.done(&bed.admin, "createEnterprise", "enterprise { id }", json!({ "name": "other" })).await;
     let stranger = bed.member_of(&text(&elsewhere["enterprise"]["id"]), "stranger").await;
     let team = bed.team(&owner, "shop", &[&cluster]).await;
@@ -135,7 +139,13 @@ async fn what_may_not_be_seen_does_not_exist() {
     let bed = Bed::new().await;
     let cluster = bed.cluster("hangzhou").await;
     let closed = bed.cluster("closed").await;
-    bed.done(&bed.admin, "updateCluster", "cluster { acceptsTeams }", json!({ "clusterId": closed, "acceptsTeams": false })).await;
+    bed.done(
+        &bed.admin,
+        "updateCluster",
+        "cluster { acceptsTeams }",
+        json!({ "clusterId": closed, "acceptsTeams": false }),
+    )
+    .await;
     let owner = bed.member("owner").await;
     let member = bed.member("member").await;
     let elsewhere = bed.done(&bed.admin, "createEnterprise", "enterprise { id }", json!({ "name": "other" })).await;

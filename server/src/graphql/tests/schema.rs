@@ -4,7 +4,8 @@ use super::bed::Bed;
 use crate::graphql::sdl;
 use serde_json::{Value as Json, json};
 
-const INTROSPECTION: &str = "{ __schema { types { name kind description fields { name description args { name description } }
+const INTROSPECTION: &str =
+    "{ __schema { types { name kind description fields { name description args { name description } }
     inputFields { name description } enumValues { name description } } } }";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,12 +23,11 @@ async fn everything_that_is_wrong_is_told_at_once() {
     let bed = Bed::new().await;
     let cluster = bed.cluster("hangzhou").await;
     let closed = bed.cluster("closed").await;
-    bed.done(&bed.admin, "updateCluster", "cluster { id }", json!({ "clusterId": closed, "acceptsTeams": false })).await;
+    bed.done(&bed.admin, "updateCluster", "cluster { id }", json!({ "clusterId": closed, "acceptsTeams": false }))
+        .await;
     let jana = bed.member("jana").await;
     bed.team(&jana, "shop", &[&cluster]).await;
-    let input = |name: &str, slug: &str, clusters: &[&str]| {
-        json!({ "enterpriseId": bed.enterprise, "name": name, "slug": slug, "clusterIds": clusters })
-    };
+    let input = |name: &str, slug: &str, clusters: &[&str]| json!({ "enterpriseId": bed.enterprise, "name": name, "slug": slug, "clusterIds": clusters });
     let problems = bed.problems(&jana, "createTeam", input(" ", "Shop!", &[])).await;
     assert_eq!(problems, ["INVALID_NAME name", "INVALID_NAME slug"]);
     assert_eq!(bed.problems(&jana, "createTeam", input("a", "kube-system", &[])).await, ["RESERVED_NAME slug"]);
@@ -52,9 +51,7 @@ async fn only_an_administrator_names_another_namespace() {
     let jana = bed.member("jana").await;
     let team = bed.team(&jana, "shop", &[&cluster]).await;
     let other = bed.team(&jana, "other", &[]).await;
-    let open = |team: &str, cluster: &str, namespace: Option<&str>| {
-        json!({ "teamId": team, "clusterId": cluster, "namespace": namespace })
-    };
+    let open = |team: &str, cluster: &str, namespace: Option<&str>| json!({ "teamId": team, "clusterId": cluster, "namespace": namespace });
     let refused = bed
         .refusal(
             Some(&jana),

@@ -47,7 +47,10 @@ pub(super) async fn copy(app: &App, step: &StepContext, action: &CopyImage) -> R
     let options = copy_options(&app.config.library);
     let (sender, progress) = watch::channel(Progress { bytes_total: action.bytes, ..Progress::default() });
     let copying = async {
-        let copied = copy::copy(&request, &options, move |now| drop(sender.send_replace(now))).await;
+        let copied = copy::copy(&request, &options, move |now| {
+            sender.send_replace(now);
+        })
+        .await;
         Ok::<_, JournalError>(copied)
     };
     let (copied, last) = tokio::try_join!(copying, tell(step, action, progress))?;

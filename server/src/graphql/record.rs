@@ -1,0 +1,388 @@
+//! Upgrade records: what upgrades and rollbacks did.
+
+use super::{
+    actor, app,
+    deployment::stale,
+    error::{IntoGraphql as _, Payload as _, UserError, answer},
+    id,
+    installation::{Installation, InstallationKey, decode_accepted},
+    loader::{Rows, Shared, load},
+    operation::{Operation, OperationKey},
+    page::{Cursor, Page, PageRequest},
+    plan::{Change, LeftForPeople, Plan},
+    version::{TemplateVersion, VersionKey},
+};
+use crate::{
+    connection,
+    error::{Error, Result},
+    id::{ApplicationId, InstallationId, RecordId},
+    payload,
+    service::{
+        authorize,
+        execute::Executed,
+        retry_rollout,
+        roll_back_upgrade::{self, RollBack},
+    },
+    store::record::{self as rows, RecordKind},
+};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::Loader};
+use chrono::{DateTime, Utc};
+use ropeway_domain::{access::TeamAction, operation as domain};
+use std::{collections::HashMap, sync::Arc};
+
+/// One upgrade or rollback of an installation, with what it changed.
+#[derive(Debug, Clone)]
+pub struct UpgradeRecord {
+    row: rows::Record,
+}
+
+/// Where an upgrade record, or one component of it, is.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "domain::UpgradeState")]
+pub enum UpgradeState {
+    /// It has not begun.
+    Pending,
+    /// It is under way.
+    Running,
+    /// All of it succeeded.
+    Succeeded,
+    /// Some components succeeded and some did not.
+    Partial,
+    /// No component succeeded.
+    Failed,
+    /// A rollback of it succeeded.
+    RolledBack,
+}
+
+/// How it went for one component.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct ComponentOutcome {
+    /// The component's key in the template.
+    pub key: ID,
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub state: UpgradeState,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+connection! {
+    /// Upgrade records, newest first.
+    UpgradeRecordConnection, UpgradeRecordEdge, UpgradeRecord
+}
+
+/// Input of `planRollback`.
+#[derive(InputObject)]
+pub struct PlanRollbackInput {
+    /// Which record is to be taken back.
+    pub record_id: ID,
+    /// The ids of offered changes that are accepted.
+    pub accept: Option<Vec<ID>>,
+}
+
+/// Input of `rollBackUpgrade`.
+#[derive(InputObject)]
+pub struct RollBackUpgradeInput {
+    /// Which record is to be taken back.
+    pub record_id: ID,
+    /// The ids of offered changes that are accepted.
+    pub accept: Option<Vec<ID>>,
+    /// The digest of the plan that was looked at. Without it the current plan is made, recorded and executed.
+    pub plan_digest: Option<String>,
+    /// Must be true where there is a newer record: what that did is taken back as well.
+    pub acknowledge_newer: Option<bool>,
+    /// Seconds until a component that does not become healthy has failed: 1 to 86400; by default as configured (600).
+    pub progress_deadline_seconds: Option<i32>,
+}
+
+/// Input of `retryUpgrade`.
+#[derive(InputObject)]
+pub struct RetryUpgradeInput {
+    /// Which record.
+    pub record_id: ID,
+}
+
+payload! {
+    /// Answer of `rollBackUpgrade`.
+    RollBackUpgradePayload {
+        /// The record of the rollback.
+        upgrade_record: UpgradeRecord,
+        /// The operation that carries it out.
+        operation: Operation,
+        /// The new plan, where the one that was named does not hold any more.
+        plan: Plan,
+    }
+}
+
+payload! {
+    /// Answer of `retryUpgrade`.
+    RetryUpgradePayload {
+        /// The record.
+        upgrade_record: UpgradeRecord,
+        /// The operation that runs again what failed.
+        operation: Operation,
+    }
+}
+
+/// Loads the sequence of the newest record of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NewestKey(pub InstallationId);
+
+/// Loads a record by its id. Whoever uses it knows that it may be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordKey(pub RecordId);
+
+impl Loader<NewestKey> for Rows {
+    type Value = i64;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[NewestKey]) -> Result<HashMap<NewestKey, i64>, Self::Error> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let result = async {
+            let mut conn = self.app.database.read().await?;
+            Ok::<_, Error>(rows::newest_sequences(&mut conn, &ids).await?)
+        };
+        let found = result.await.map_err(Arc::new)?;
+        Ok(found.into_iter().filter_map(|(id, newest)| Some((NewestKey(id), newest?))).collect())
+    }
+}
+
+impl Loader<RecordKey> for Rows {
+    type Value = rows::Record;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Self::Error> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let result = async {
+            let mut conn = self.app.database.read().await?;
+            Ok::<_, Error>(rows::by_ids(&mut conn, &ids).await?)
+        };
+        let found = result.await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|row| (RecordKey(row.id), row)).collect())
+    }
+}
+
+/// Queries of upgrade records.
+#[derive(Default)]
+pub struct RecordQuery;
+
+/// Mutations of upgrade records.
+#[derive(Default)]
+pub struct RecordMutation;
+
+#[Object]
+impl UpgradeRecord {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        id::encode(self.row.id)
+    }
+
+    /// Of which installation it is.
+    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Installation>> {
+        Ok(load(ctx, InstallationKey(self.row.installation_id)).await.graphql()?.map(Into::into))
+    }
+
+    /// Whether it goes forward or back.
+    async fn kind(&self) -> RecordKind {
+        self.row.kind.0
+    }
+
+    /// The record that it takes back.
+    async fn rollback_of(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<UpgradeRecord>> {
+        match self.row.rollback_of {
+            Some(id) => Ok(load(ctx, RecordKey(id)).await.graphql()?.map(Into::into)),
+            None => Ok(None),
+        }
+    }
+
+    /// The version before.
+    async fn from_version(&self, ctx: &Context<'_>) -> async_graphql::Result<TemplateVersion> {
+        let row = load(ctx, VersionKey(self.row.from_version_id)).await.graphql()?;
+        row.map(Into::into).ok_or(Error::NotFound("the version")).graphql()
+    }
+
+    /// The version that is gone to.
+    async fn to_version(&self, ctx: &Context<'_>) -> async_graphql::Result<TemplateVersion> {
+        let row = load(ctx, VersionKey(self.row.to_version_id)).await.graphql()?;
+        row.map(Into::into).ok_or(Error::NotFound("the version")).graphql()
+    }
+
+    /// Where it is.
+    async fn state(&self) -> UpgradeState {
+        self.row.state.0.into()
+    }
+
+    /// Every difference, applied or kept.
+    async fn changes(&self) -> Vec<Change> {
+        self.row.changes.0.iter().cloned().map(Into::into).collect()
+    }
+
+    /// How it went for each component whose objects were applied.
+    async fn components(&self) -> Vec<ComponentOutcome> {
+        let outcome = |one: &rows::ComponentOutcome| ComponentOutcome {
+            key: ID(one.key.to_string()),
+            name: one.name.clone(),
+            state: one.state.into(),
+            error: one.error.clone(),
+        };
+        self.row.outcomes.0.iter().map(outcome).collect()
+    }
+
+    /// What is for people to decide: a rollback deletes nothing that the upgrade added.
+    async fn left_for_people(&self) -> Vec<LeftForPeople> {
+        self.row.left_for_people.0.iter().cloned().map(Into::into).collect()
+    }
+
+    /// The operation that carries it out, or did.
+    async fn operation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Operation>> {
+        match self.row.operation_id {
+            Some(id) => Ok(load(ctx, OperationKey(id)).await.graphql()?.map(Into::into)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether it can be rolled back: after success, partial success and failure alike, until it was.
+    async fn can_roll_back(&self) -> bool {
+        self.row.state.0.can_roll_back()
+    }
+
+    /// Whether what failed of it can be run again: until there is a newer record.
+    async fn can_retry(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        let newest = load(ctx, NewestKey(self.row.installation_id)).await.graphql()?;
+        Ok(self.row.state.0.can_retry() && newest == Some(self.row.sequence))
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.row.created_at.0
+    }
+
+    /// By whom.
+    async fn created_by(&self) -> &str {
+        &self.row.created_by
+    }
+}
+
+#[Object]
+impl RecordQuery {
+    /// One upgrade record.
+    async fn upgrade_record(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> async_graphql::Result<Option<UpgradeRecord>> {
+        let id = id::decode(&id, "id").graphql()?;
+        find(ctx, id).await.map(Some)
+    }
+
+    /// What a rollback would change, and what it would leave.
+    async fn plan_rollback(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to be taken back.")] input: PlanRollbackInput,
+    ) -> async_graphql::Result<Plan> {
+        let result = async {
+            let input = RollBack {
+                record_id: id::decode(&input.record_id, "recordId")?,
+                accept: decode_accepted(input.accept)?,
+                plan_digest: None,
+                acknowledge_newer: true,
+                progress_deadline_seconds: None,
+            };
+            roll_back_upgrade::plan(app(ctx), actor(ctx)?, &input).await
+        };
+        result.await.map(Into::into).graphql()
+    }
+}
+
+#[Object]
+impl RecordMutation {
+    /// Takes an upgrade, or a rollback, back. It deletes nothing that was added, and changes no environment,
+    /// configuration, storage or number of replicas that a person set since.
+    async fn roll_back_upgrade(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to be taken back.")] input: RollBackUpgradeInput,
+    ) -> async_graphql::Result<RollBackUpgradePayload> {
+        let result = async {
+            let input = RollBack {
+                record_id: id::decode(&input.record_id, "recordId")?,
+                accept: decode_accepted(input.accept)?,
+                plan_digest: input.plan_digest,
+                acknowledge_newer: input.acknowledge_newer.unwrap_or(false),
+                progress_deadline_seconds: input.progress_deadline_seconds,
+            };
+            roll_back_upgrade::roll_back_upgrade(app(ctx), actor(ctx)?, &input).await
+        };
+        answer(result.await, |executed| match executed {
+            Executed::Begun { subject, operation } => RollBackUpgradePayload {
+                upgrade_record: Some(subject.into()),
+                operation: Some(operation.into()),
+                plan: None,
+                errors: Vec::new(),
+            },
+            Executed::Stale(plan) => {
+                RollBackUpgradePayload { plan: Some(plan.into()), ..RollBackUpgradePayload::refused(vec![stale()]) }
+            }
+        })
+    }
+
+    /// Runs again what failed of an upgrade or a rollback, planned anew from what is there.
+    async fn retry_upgrade(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which record.")] input: RetryUpgradeInput,
+    ) -> async_graphql::Result<RetryUpgradePayload> {
+        let result = async {
+            let id = id::decode(&input.record_id, "recordId")?;
+            retry_rollout::retry_upgrade(app(ctx), actor(ctx)?, id).await
+        };
+        answer(result.await, |(record, operation)| RetryUpgradePayload {
+            upgrade_record: Some(record.into()),
+            operation: Some(operation.into()),
+            errors: Vec::<UserError>::new(),
+        })
+    }
+}
+
+impl From<rows::Record> for UpgradeRecord {
+    fn from(row: rows::Record) -> Self {
+        Self { row }
+    }
+}
+
+/// A record, if the caller may see it.
+pub async fn find(ctx: &Context<'_>, id: RecordId) -> async_graphql::Result<UpgradeRecord> {
+    let result = async {
+        let mut conn = app(ctx).database.read().await?;
+        let (row, ..) = authorize::record(&mut conn, actor(ctx)?, id, TeamAction::View).await?;
+        Ok::<_, Error>(row)
+    };
+    result.await.map(Into::into).graphql()
+}
+
+/// A page of the records of an application that the caller may see.
+pub async fn of_application(
+    ctx: &Context<'_>,
+    application: ApplicationId,
+    first: Option<i32>,
+    after: Option<&Cursor>,
+) -> Result<UpgradeRecordConnection> {
+    page_of(ctx, application, None, first, after).await
+}
+
+/// A page of records, of an application or of one of its installations.
+pub async fn page_of(
+    ctx: &Context<'_>,
+    application: ApplicationId,
+    installation: Option<InstallationId>,
+    first: Option<i32>,
+    after: Option<&Cursor>,
+) -> Result<UpgradeRecordConnection> {
+    let request = PageRequest::new(ctx, first, after)?;
+    let mut conn = app(ctx).database.read().await?;
+    let rows = rows::page(&mut conn, application, installation, request.after, request.limit()).await?;
+    let total = if request.count { rows::total(&mut conn, application, installation).await? } else { 0 };
+    Ok(Page::of(&request, rows, total, |row| (row.created_at, row.id)).into())
+}

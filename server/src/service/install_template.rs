@@ -1,0 +1,354 @@
+//! Installing a version: into an application of its own, or into one that exists, of a team that exists or is made on
+//! the way.
+
+mod place;
+
+pub use place::{ApplicationChoice, TeamChoice};
+
+use crate::{
+    actor::Actor,
+    app::App,
+    clock,
+    clusters::cluster_error,
+    error::{Error, Result},
+    graphql::id::encode_text,
+    id::{ClusterId, InstallationId, VersionId},
+    operation::journal::{self, Lock, NewOperation, NewStep},
+    service::{
+        audit::{self, Act, Subject, audited},
+        authorize, contents, create_team,
+        execute::{self, Executed, Observed},
+        rollout::{Scope, blocker},
+        state::version_ref,
+        supplied::{Held, Supplied},
+    },
+    store::{
+        Stored, Word, application, component,
+        installation::{self, Installation},
+        team, version,
+        version::{Version, VersionImage},
+    },
+};
+use futures::TryStreamExt as _;
+use place::Place;
+use ropeway_clusters::Kind;
+use ropeway_domain::{
+    ComponentKey, ResourceKey, SecretId, VersionContent,
+    install::{Fresh, InstallOutcome, install},
+    model::{Slug, cluster_name},
+    operation::{InstallationState, OperationKind},
+    plan::{Plan, PlanBasis, plan_digest},
+    preflight::{Surroundings, Wanted, preflight},
+    validate,
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
+
+/// The most claims of a namespace that are looked at.
+const MAX_CLAIMS: usize = 10_000;
+
+/// What is to be installed where.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// Which revision.
+    pub version_id: VersionId,
+    /// In which cluster.
+    pub cluster_id: ClusterId,
+    /// For which team.
+    pub team: TeamChoice,
+    /// In which application.
+    pub application: ApplicationChoice,
+    /// The values that the version asks for.
+    pub values: Vec<Supplied>,
+    /// The plan that was looked at; none: whatever it is now.
+    pub plan_digest: Option<String>,
+    /// Seconds that a wave may take.
+    pub progress_deadline_seconds: Option<i32>,
+}
+
+/// A plan with what carries it out.
+struct Decided {
+    plan: Plan,
+    steps: Vec<NewStep>,
+    outcome: InstallOutcome,
+    held: Held,
+}
+
+/// What an installation rests on besides its place.
+struct Source {
+    version: Version,
+    content: VersionContent,
+    images: Vec<VersionImage>,
+}
+
+/// What an installation would do, and everything that stands in its way.
+pub async fn plan(app: &App, actor: &Actor, input: &Install) -> Result<Plan> {
+    let (place, source) = observe(app, actor, input).await?;
+    Ok(decide(app, &place, &source, input, clock::new_id()).await?.plan)
+}
+
+/// Installs. Without a named plan the current one is executed.
+pub async fn install_template(app: &App, actor: &Actor, input: &Install) -> Result<Executed<Installation>> {
+    let act = Act::new("installTemplate", Subject::Cluster(input.cluster_id), encode_text(input.version_id));
+    audited(app, actor, act, async || {
+        let (place, source) = observe(app, actor, input).await?;
+        if let Some(operation) = place.observed.state.application.locked_by {
+            return Err(execute::busy(operation));
+        }
+        let id = clock::new_id();
+        let decided = decide(app, &place, &source, input, id).await?;
+        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+            return Ok(Executed::Stale(decided.plan));
+        }
+        execute::check_executable(&decided.plan)?;
+        commit(app, actor, &place, &source, decided, id).await
+    })
+    .await
+}
+
+async fn observe(app: &App, actor: &Actor, input: &Install) -> Result<(Place, Source)> {
+    let mut conn = app.database.read().await?;
+    let (version, template) = authorize::version(&mut conn, actor, input.version_id).await?;
+    if version.is_hidden {
+        return Err(Error::NotFound("the version"));
+    }
+    let content = contents::load(&mut conn, &[version.id]).await?.remove(&version.id.0);
+    let content = content.ok_or_else(|| Error::internal("the content of a version is missing"))?;
+    let images = version::images(&mut conn, &[version.id]).await?;
+    drop(conn);
+    let place = Place::find(app, actor, input, &template).await?;
+    Ok((place, Source { version, content, images }))
+}
+
+async fn decide(
+    app: &App,
+    place: &Place,
+    source: &Source,
+    input: &Install,
+    installation: InstallationId,
+) -> Result<Decided> {
+    let observed = &place.observed;
+    let application = &observed.state.application;
+    let deadline = execute::deadline(app, input.progress_deadline_seconds)?;
+    let held = Held::new(&input.values, &source.content)?;
+    let slug: Slug = application.slug.parse().map_err(Error::internal)?;
+    let mut taken: BTreeSet<String> = names_taken(app, application.cluster_id, &application.namespace).await?;
+    let outcome = {
+        let mut component = |own: &Slug| {
+            let name = cluster_name(&slug, own, |name| taken.contains(name));
+            taken.insert(name.clone());
+            (ComponentKey(clock::new_uuid()), name)
+        };
+        let mut fresh = Fresh {
+            component: &mut component,
+            resource: &mut || ResourceKey(clock::new_uuid()),
+            secret: &mut || SecretId(clock::new_uuid()),
+        };
+        install(&source.content, &version_ref(&source.version), &held.values, &BTreeMap::new(), &mut fresh)
+    };
+    let own = outcome.after.to_own_keys();
+    let mut desired = observed.state.whole(crate::service::state::Side::Desired);
+    desired.components.extend(own.components.clone());
+    desired.resources.extend(own.resources.clone());
+    let scope = Scope {
+        components: own.components.keys().copied().collect(),
+        resources: own.resources.keys().copied().collect(),
+        ..Scope::default()
+    };
+
+    let mut blockers = observed.cluster_blockers();
+    blockers.extend(outcome.blockers.iter().cloned());
+    blockers.extend(place.blockers.iter().cloned());
+    let specs: Vec<_> = own.components.values().map(|one| one.spec.clone()).collect();
+    let resources: Vec<_> = own.resources.values().map(|one| one.spec.clone()).collect();
+    for problem in validate::application(&specs, &resources) {
+        blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
+    }
+    let found = check(place, source, &outcome).await?;
+    blockers.extend(found.blockers);
+    let revision = execute::revision(1, Some(installation));
+    let (rollout, findings) = if outcome.asks.is_empty() {
+        observed.roll_out(&desired, &scope, &revision).await?
+    } else {
+        Default::default()
+    };
+    blockers.extend(rollout.blockers.iter().cloned());
+    blockers.extend(findings.blockers);
+    let mut warnings = outcome.warnings.clone();
+    warnings.extend(found.warnings);
+    warnings.extend(rollout.warnings.iter().cloned());
+    warnings.extend(findings.warnings);
+    let steps = match observed.steps(&desired, &rollout, &scope, deadline) {
+        Ok(steps) => steps,
+        Err(error) => {
+            blockers.push(blocker("CYCLE", error.to_string()));
+            Vec::new()
+        }
+    };
+    blockers.sort();
+    blockers.dedup();
+    warnings.dedup();
+    let (driver, driver_config) = observed.driver_digests();
+    let basis = PlanBasis {
+        operation: OperationKind::Install.to_string(),
+        generation: application.generation,
+        version: Some(source.content.digest()),
+        driver,
+        driver_config,
+        selection: None,
+        accepted: BTreeSet::new(),
+        supplied: held.values.keys().cloned().collect(),
+        live_fields: json!({
+            "cluster": application.cluster_id,
+            "namespace": application.namespace,
+            "application": application.slug,
+            "warnings": warnings,
+        }),
+    };
+    let plan = Plan {
+        digest: plan_digest(&basis),
+        blockers,
+        warnings,
+        changes: outcome.changes.clone(),
+        left: Vec::new(),
+        steps: execute::shown(&steps),
+        asks: outcome.asks.clone(),
+    };
+    Ok(Decided { plan, steps, outcome, held })
+}
+
+/// Whether the cluster can take the version.
+async fn check(
+    place: &Place,
+    source: &Source,
+    outcome: &InstallOutcome,
+) -> Result<ropeway_domain::preflight::Preflight> {
+    let observed = &place.observed;
+    let platforms: BTreeMap<ComponentKey, BTreeSet<String>> = source
+        .images
+        .iter()
+        .map(|image| {
+            let architecture = |platform: &String| platform.split('/').nth(1).map(str::to_owned);
+            (image.component_key.0, image.platforms.0.iter().filter_map(architecture).collect())
+        })
+        .collect();
+    let wanted = Wanted {
+        components: outcome.after.components.values().map(|one| &one.spec).collect(),
+        resources: outcome.after.resources.values().map(|one| &one.spec).collect(),
+        names: &outcome.after.names(),
+        platforms: &platforms,
+        application_slug: place.is_new_application.then_some(observed.state.application.slug.as_str()),
+        asks: &[],
+        needs_library: execute::needs_library(&outcome.after),
+    };
+    let around = Surroundings {
+        application_slugs: place.slugs_taken.clone(),
+        claims: claims(observed).await?,
+        taken_over: BTreeSet::new(),
+        foreign_objects: BTreeSet::new(),
+    };
+    Ok(preflight(&observed.facts(), &wanted, &around))
+}
+
+/// The names of the claims in the namespace; none where it does not exist yet.
+async fn claims(observed: &Observed) -> Result<BTreeSet<String>> {
+    let kind = Kind::new("v1", "PersistentVolumeClaim");
+    let namespace = observed.state.application.namespace.as_str();
+    let pages = observed.reached.cluster.list(kind, Some(namespace.to_owned()), None, 500);
+    let mut pages = pin!(pages);
+    let mut names = BTreeSet::new();
+    while let Some(page) = pages.try_next().await.map_err(|error| cluster_error(&observed.reached.row.name, error))? {
+        let name = |claim: &serde_json::Value| Some(claim.pointer("/metadata/name")?.as_str()?.to_owned());
+        names.extend(page.iter().filter_map(name));
+        if names.len() > MAX_CLAIMS {
+            return Err(Error::unavailable(format!("the namespace {namespace} has more than {MAX_CLAIMS} claims")));
+        }
+    }
+    Ok(names)
+}
+
+async fn names_taken(app: &App, cluster: ClusterId, namespace: &str) -> Result<BTreeSet<String>> {
+    let mut conn = app.database.read().await?;
+    Ok(component::names_in_namespace(&mut conn, cluster, namespace).await?.into_iter().collect())
+}
+
+async fn commit(
+    app: &App,
+    actor: &Actor,
+    place: &Place,
+    source: &Source,
+    decided: Decided,
+    id: InstallationId,
+) -> Result<Executed<Installation>> {
+    let now = app.clock.now();
+    let state = &place.observed.state;
+    let application = &state.application;
+    let digest = decided.plan.digest.to_string();
+    let installation = Installation {
+        id,
+        application_id: application.id,
+        team_id: application.team_id,
+        cluster_id: application.cluster_id,
+        template_id: source.version.template_id,
+        version_id: source.version.id,
+        scope: "FULL".to_owned(),
+        state: Word(InstallationState::Installing),
+        secret_groups: Stored(decided.outcome.after.secret_groups.clone()),
+        kept_changes: Stored(Vec::new()),
+        generation: 1,
+        created_at: now,
+        uninstalled_at: None,
+    };
+    let mut conn = app.database.write().await?;
+    let operation = conn
+        .transaction(async |conn| {
+            if version::find(conn, source.version.id).await?.is_none_or(|version| version.is_hidden) {
+                return Err(Error::Conflict("the version was deleted meanwhile".into()));
+            }
+            if let Some(new) = &place.new_team {
+                create_team::insert(conn, actor, application.team_id, new, now).await?;
+            } else if let Some(opening) = &place.new_opening {
+                team::insert_opening(conn, opening).await?;
+            }
+            if place.is_new_application {
+                if application::by_slug(conn, application.cluster_id, &application.namespace, &application.slug)
+                    .await?
+                    .is_some()
+                {
+                    return Err(execute::changed_meanwhile());
+                }
+                application::insert(conn, application).await?;
+            } else if !application::advance(conn, application.id, application.generation).await? {
+                return Err(execute::changed_meanwhile());
+            }
+            installation::insert(conn, &installation).await?;
+            decided.held.seal(app, conn, application.enterprise_id, &decided.outcome.new_secrets).await?;
+            state.write_installation(conn, id, &decided.outcome.after, now).await?;
+            let new = NewOperation {
+                kind: OperationKind::Install,
+                enterprise_id: application.enterprise_id,
+                team_id: Some(application.team_id),
+                application_id: Some(application.id),
+                cluster_id: Some(application.cluster_id),
+                publication_id: None,
+                installation_id: Some(id),
+                record_id: None,
+                retry_of: None,
+                created_by: actor.display_name.clone(),
+                plan_digest: Some(digest.clone()),
+                lock: Lock::Free,
+                steps: decided.steps,
+            };
+            let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
+            let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(id)));
+            audit::done(conn, actor, now, "installTemplate", enterprise, object, Some(digest)).await?;
+            Ok::<_, Error>(operation)
+        })
+        .await?;
+    drop(conn);
+    execute::wake(app, &operation);
+    Ok(Executed::Begun { subject: installation, operation })
+}

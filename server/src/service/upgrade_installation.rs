@@ -1,0 +1,409 @@
+//! Upgrading an installation to another version.
+
+use crate::{
+    actor::Actor,
+    app::App,
+    clock,
+    error::{Error, Result, UserError},
+    graphql::id::encode_text,
+    id::{InstallationId, VersionId},
+    operation::journal::{self, Lock, NewOperation, NewStep},
+    service::{
+        audit::{self, Act, Subject, audited},
+        authorize, contents,
+        execute::{self, Executed, Observed},
+        rollout::{Scope, blocker},
+        state::{Side, version_ref},
+        supplied::{Held, Supplied},
+    },
+    store::{
+        Stored, Word, application, component,
+        installation::{self, Installation},
+        record::{self, ComponentOutcome, Record, RecordKind, RecordRequest, Snapshot},
+        version::{self, Version},
+    },
+};
+use ropeway_domain::{
+    ChangeId, ComponentKey, ResourceKey, SecretId, VersionContent,
+    access::TeamAction,
+    install::Fresh,
+    installed::Installed,
+    model::{Slug, cluster_name},
+    number::{VersionNumber, is_upgrade},
+    operation::{OperationKind, UpgradeState},
+    plan::{Plan, PlanBasis, plan_digest},
+    preflight::{Surroundings, Wanted, preflight},
+    upgrade::{UpgradeInput, UpgradeOutcome, upgrade},
+    validate,
+};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What is to be upgraded to what.
+#[derive(Debug, Clone)]
+pub struct Upgrade {
+    /// Which installation.
+    pub installation_id: InstallationId,
+    /// To which revision.
+    pub version_id: VersionId,
+    /// The chosen components, by template key; none: all.
+    pub components: Option<BTreeSet<ComponentKey>>,
+    /// The offered changes that are accepted.
+    pub accept: BTreeSet<ChangeId>,
+    /// The values that the version asks for.
+    pub values: Vec<Supplied>,
+    /// The plan that was looked at; none: whatever it is now.
+    pub plan_digest: Option<String>,
+    /// Whether a failure is rolled back by itself.
+    pub roll_back_on_failure: bool,
+    /// Seconds that a wave may take.
+    pub progress_deadline_seconds: Option<i32>,
+}
+
+/// What an upgrade rests on besides the application.
+struct Source {
+    installation: Installation,
+    target: Version,
+    contents: BTreeMap<Uuid, VersionContent>,
+    platforms: BTreeMap<ComponentKey, BTreeSet<String>>,
+    names_taken: BTreeSet<String>,
+}
+
+/// A plan with what carries it out.
+struct Decided {
+    plan: Plan,
+    steps: Vec<NewStep>,
+    outcome: UpgradeOutcome,
+    before: Installed,
+    held: Held,
+    deadline: u32,
+}
+
+/// What an upgrade would change, keep and offer.
+pub async fn plan(app: &App, actor: &Actor, input: &Upgrade) -> Result<Plan> {
+    let (observed, source) = observe(app, actor, input, TeamAction::View).await?;
+    Ok(decide(app, &observed, &source, input).await?.plan)
+}
+
+/// Upgrades. Without a named plan the current one is made, recorded and executed.
+pub async fn upgrade_installation(app: &App, actor: &Actor, input: &Upgrade) -> Result<Executed<Record>> {
+    let subject = Subject::Nothing;
+    let act = Act::new("upgradeInstallation", subject, encode_text(input.installation_id));
+    audited(app, actor, act, async || {
+        let (observed, source) = observe(app, actor, input, TeamAction::Install).await?;
+        if let Some(operation) = observed.state.application.locked_by {
+            return Err(execute::busy(operation));
+        }
+        let decided = decide(app, &observed, &source, input).await?;
+        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+            return Ok(Executed::Stale(decided.plan));
+        }
+        execute::check_executable(&decided.plan)?;
+        commit(app, actor, &observed, &source, input, decided).await
+    })
+    .await
+}
+
+async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) -> Result<(Observed, Source)> {
+    let mut conn = app.database.read().await?;
+    let (installation, application) = authorize::installation(&mut conn, actor, input.installation_id, action).await?;
+    if installation.uninstalled_at.is_some() {
+        return Err(Error::NotFound("the installation"));
+    }
+    let (target, _) = authorize::version(&mut conn, actor, input.version_id).await?;
+    let at = version::find(&mut conn, installation.version_id).await?;
+    let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
+    check_target(&at, &target)?;
+    let names_taken = component::names_in_namespace(&mut conn, application.cluster_id, &application.namespace).await?;
+    let images = version::images(&mut conn, &[target.id]).await?;
+    let observed = Observed::load(app, conn, application).await?;
+    let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
+    ids.insert(target.id);
+    let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;
+    let architecture = |platform: &String| platform.split('/').nth(1).map(str::to_owned);
+    let platforms = images
+        .iter()
+        .map(|image| (image.component_key.0, image.platforms.0.iter().filter_map(architecture).collect()))
+        .collect();
+    let names_taken = names_taken.into_iter().collect();
+    Ok((observed, Source { installation, target, contents, platforms, names_taken }))
+}
+
+/// Newer time alone is not enough: the number must be greater, or the revision of the same number later.
+fn check_target(at: &Version, target: &Version) -> Result<()> {
+    let number = |version: &Version| version.number.parse::<VersionNumber>().map_err(Error::internal);
+    let revision = |version: &Version| u32::try_from(version.revision).unwrap_or(u32::MAX);
+    if target.template_id != at.template_id {
+        let message = "this is a version of another template";
+        return Err(Error::invalid("OTHER_TEMPLATE", ["versionId"], message));
+    }
+    let (from, to) = (number(at)?, number(target)?);
+    if target.is_hidden || !target.is_current || !is_upgrade((&from, revision(at)), (&to, revision(target))) {
+        let message = format!(
+            "{} is no upgrade of {}: its number must be greater, or it must be a later revision of the same number",
+            target.number, at.number
+        );
+        return Err(Error::invalid("NO_UPGRADE", ["versionId"], message));
+    }
+    Ok(())
+}
+
+async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade) -> Result<Decided> {
+    let state = &observed.state;
+    let deadline = execute::deadline(app, input.progress_deadline_seconds)?;
+    let target = source.contents.get(&source.target.id.0);
+    let target = target.ok_or_else(|| Error::internal("the content of a version is missing"))?;
+    let held = Held::new(&input.values, target)?;
+    let before = state.of_installation(&source.installation, Side::Desired);
+    let at = state.version_ref(source.installation.version_id);
+    let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
+    let outcome = {
+        let slug: Slug = state.application.slug.parse().map_err(Error::internal)?;
+        let mut taken = source.names_taken.clone();
+        let mut component = |own: &Slug| {
+            let name = cluster_name(&slug, own, |name| taken.contains(name));
+            taken.insert(name.clone());
+            (ComponentKey(clock::new_uuid()), name)
+        };
+        let mut fresh = Fresh {
+            component: &mut component,
+            resource: &mut || ResourceKey(clock::new_uuid()),
+            secret: &mut || SecretId(clock::new_uuid()),
+        };
+        let input = UpgradeInput {
+            installed: &before,
+            installation: &at,
+            contents: &source.contents.iter().map(|(id, content)| (*id, content)).collect(),
+            target,
+            target_ref: &version_ref(&source.target),
+            selection: input.components.as_ref(),
+            accept: &input.accept,
+            kept: &source.installation.kept_changes.0,
+            supplied: &held.values,
+        };
+        upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
+    };
+    let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
+    let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
+    scope.components.extend(outcome.apply.iter().filter_map(own));
+    for key in &outcome.apply_resources {
+        match (outcome.after.resources.get(key), before.resources.get(key)) {
+            (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
+            (None, Some(resource)) => _ = scope.gone_resources.insert(resource.own_key),
+            (None, None) => {}
+        }
+    }
+
+    let mut blockers = observed.cluster_blockers();
+    blockers.extend(outcome.blockers.iter().cloned());
+    let specs: Vec<_> = desired.components.values().map(|one| one.spec.clone()).collect();
+    let resources: Vec<_> = desired.resources.values().map(|one| one.spec.clone()).collect();
+    for problem in validate::application(&specs, &resources) {
+        blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
+    }
+    let found = {
+        let new = |key: &&ComponentKey| !before.components.contains_key(*key);
+        let new_resource = |key: &&ResourceKey| !before.resources.contains_key(*key);
+        let wanted = Wanted {
+            components: outcome
+                .after
+                .components
+                .keys()
+                .filter(new)
+                .map(|key| &outcome.after.components[key].spec)
+                .collect(),
+            resources: outcome
+                .after
+                .resources
+                .keys()
+                .filter(new_resource)
+                .map(|key| &outcome.after.resources[key].spec)
+                .collect(),
+            names: &outcome.after.names(),
+            platforms: &source.platforms,
+            application_slug: None,
+            asks: &[],
+            needs_library: execute::needs_library(&outcome.after),
+        };
+        preflight(&observed.facts(), &wanted, &Surroundings::default())
+    };
+    blockers.extend(found.blockers);
+    let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
+    let (rollout, findings) = if outcome.asks.is_empty() {
+        observed.roll_out(&desired, &scope, &revision).await?
+    } else {
+        Default::default()
+    };
+    blockers.extend(rollout.blockers.iter().cloned());
+    blockers.extend(findings.blockers);
+    let mut warnings = outcome.warnings.clone();
+    warnings.extend(found.warnings);
+    warnings.extend(rollout.warnings.iter().cloned());
+    warnings.extend(findings.warnings);
+    let steps = match observed.steps(&desired, &rollout, &scope, deadline) {
+        Ok(steps) => steps,
+        Err(error) => {
+            blockers.push(blocker("CYCLE", error.to_string()));
+            Vec::new()
+        }
+    };
+    blockers.sort();
+    blockers.dedup();
+    warnings.dedup();
+    let (driver, driver_config) = observed.driver_digests();
+    let basis = PlanBasis {
+        operation: OperationKind::Upgrade.to_string(),
+        generation: source.installation.generation,
+        version: Some(target.digest()),
+        driver,
+        driver_config,
+        selection: input.components.clone(),
+        accepted: input.accept.clone(),
+        supplied: held.values.keys().cloned().collect(),
+        live_fields: json!({ "application": state.application.generation, "warnings": warnings }),
+    };
+    let plan = Plan {
+        digest: plan_digest(&basis),
+        blockers,
+        warnings,
+        changes: outcome.changes.clone(),
+        left: Vec::new(),
+        steps: execute::shown(&steps),
+        asks: outcome.asks.clone(),
+    };
+    Ok(Decided { plan, steps, outcome, before, held, deadline })
+}
+
+/// The whole application with an installation in another state, in own keys, and what of it was never brought to the
+/// cluster as it is desired: it is applied as well.
+pub(super) fn merged(
+    state: &crate::service::state::ApplicationState,
+    installation: &Installation,
+    after: &Installed,
+) -> (Installed, Scope) {
+    let own = after.to_own_keys();
+    let mut desired = state.whole(Side::Desired);
+    desired.components.retain(|key, _| state.components[key].installation_id != Some(installation.id));
+    desired.resources.retain(|key, _| state.resources[key].installation_id != Some(installation.id));
+    desired.components.extend(own.components.clone());
+    desired.resources.extend(own.resources.clone());
+    let pending = state.components.iter().filter(|(key, row)| {
+        row.installation_id == Some(installation.id) && row.desired != row.deployed && own.components.contains_key(key)
+    });
+    let pending_resources = state.resources.iter().filter(|(key, row)| {
+        row.installation_id == Some(installation.id) && row.desired != row.deployed && own.resources.contains_key(key)
+    });
+    let scope = Scope {
+        components: pending.map(|(key, _)| *key).collect(),
+        resources: pending_resources.map(|(key, _)| *key).collect(),
+        ..Scope::default()
+    };
+    (desired, scope)
+}
+
+async fn commit(
+    app: &App,
+    actor: &Actor,
+    observed: &Observed,
+    source: &Source,
+    input: &Upgrade,
+    decided: Decided,
+) -> Result<Executed<Record>> {
+    let now = app.clock.now();
+    let state = &observed.state;
+    let application = &state.application;
+    let installation = &source.installation;
+    let outcomes = decided
+        .outcome
+        .after
+        .components
+        .values()
+        .filter(|component| decided.steps.iter().any(|step| step.component_key == Some(component.own_key)))
+        .map(|component| ComponentOutcome {
+            key: component.spec.key,
+            name: component.spec.name.clone(),
+            state: UpgradeState::Pending,
+            error: None,
+        })
+        .collect();
+    let mut record = Record {
+        id: clock::new_id(),
+        installation_id: installation.id,
+        application_id: application.id,
+        sequence: 0,
+        kind: Word(RecordKind::Upgrade),
+        rollback_of: None,
+        from_version_id: installation.version_id,
+        to_version_id: source.target.id,
+        state: Word(UpgradeState::Running),
+        changes: Stored(decided.outcome.changes.clone()),
+        outcomes: Stored(outcomes),
+        left_for_people: Stored(Vec::new()),
+        snapshot: Stored(Snapshot {
+            installed: decided.before,
+            kept_changes: installation.kept_changes.0.clone(),
+            version_id: installation.version_id,
+            driver_digest: observed.reached.driver.digest().to_string(),
+            driver_config: observed.reached.row.config.0.clone(),
+        }),
+        written: Stored(decided.outcome.after.clone()),
+        request: Stored(RecordRequest {
+            selection: input.components.clone(),
+            accepted: input.accept.clone(),
+            roll_back_on_failure: input.roll_back_on_failure,
+            progress_deadline_seconds: decided.deadline,
+            completes: decided.outcome.is_complete,
+        }),
+        plan_digest: decided.plan.digest.to_string(),
+        operation_id: None,
+        created_by: actor.display_name.clone(),
+        created_at: now,
+    };
+    let mut conn = app.database.write().await?;
+    let operation = conn
+        .transaction(async |conn| {
+            let current = installation::find(conn, installation.id).await?;
+            if current.is_none_or(|current| current.generation != installation.generation)
+                || !application::advance(conn, application.id, application.generation).await?
+            {
+                return Err(execute::changed_meanwhile());
+            }
+            record.sequence = record::newest(conn, installation.id).await?.map_or(0, |newest| newest.sequence) + 1;
+            record::insert(conn, &record).await?;
+            decided.held.seal(app, conn, application.enterprise_id, &decided.outcome.new_secrets).await?;
+            state.write_installation(conn, installation.id, &decided.outcome.after, now).await?;
+            let upgrading = Installation {
+                state: Word(installation.state.0.upgrade()?),
+                secret_groups: Stored(decided.outcome.after.secret_groups.clone()),
+                ..installation.clone()
+            };
+            installation::update(conn, &upgrading).await?;
+            let new = NewOperation {
+                kind: OperationKind::Upgrade,
+                enterprise_id: application.enterprise_id,
+                team_id: Some(application.team_id),
+                application_id: Some(application.id),
+                cluster_id: Some(application.cluster_id),
+                publication_id: None,
+                installation_id: Some(installation.id),
+                record_id: Some(record.id),
+                retry_of: None,
+                created_by: actor.display_name.clone(),
+                plan_digest: Some(record.plan_digest.clone()),
+                lock: Lock::Free,
+                steps: decided.steps,
+            };
+            let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
+            record::set_operation(conn, record.id, operation.id).await?;
+            let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(installation.id)));
+            let digest = Some(record.plan_digest.clone());
+            audit::done(conn, actor, now, "upgradeInstallation", enterprise, object, digest).await?;
+            Ok::<_, Error>(operation)
+        })
+        .await?;
+    drop(conn);
+    record.operation_id = Some(operation.id);
+    execute::wake(app, &operation);
+    Ok(Executed::Begun { subject: record, operation })
+}
