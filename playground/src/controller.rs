@@ -197,6 +197,9 @@ impl Queue {
                 }
             }
             Kind::StorageClass => all(self, Kind::PersistentVolumeClaim, None),
+            Kind::PersistentVolumeClaim => {
+                self.push(Key::new(Kind::PersistentVolume, "", text(object, "/spec/volumeName")));
+            }
             Kind::PersistentVolume => {
                 let claim = &object["spec"]["claimRef"];
                 let (space, name) = (text(claim, "/namespace"), text(claim, "/name"));

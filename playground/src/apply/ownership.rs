@@ -61,7 +61,7 @@ type Entries = BTreeMap<Manager, Entry>;
 pub(crate) fn track_update(kind: Kind, old: &Value, new: &mut Value, manager: &Manager, now: &str) {
     let mut entries = read(old);
     let difference = compare(&strip(old), &strip(new), root(kind));
-    let changed = cut_unowned(difference.added.union(&difference.modified), manager);
+    let changed = cut_unowned(kind, difference.added.union(&difference.modified), manager);
     if !(changed.is_empty() && difference.removed.is_empty()) {
         for (other, entry) in &mut entries {
             if other != manager {
@@ -101,7 +101,7 @@ pub(crate) fn apply(
     }
     let mut entries = read(live);
     let (live, config) = (strip(live), strip(config));
-    let set = cut_unowned(fields_of(&config, place), manager);
+    let set = cut_unowned(kind, fields_of(&config, place), manager);
     let last = entries.get(manager).cloned();
     let mut merged = merge(&live, &config, place);
     if let Some(last) = &last {
@@ -150,12 +150,12 @@ fn strip(object: &Value) -> Value {
 }
 
 /// Leaves out what nobody owns, and what a write to this subresource cannot change.
-fn cut_unowned(mut fields: Fields, manager: &Manager) -> Fields {
+fn cut_unowned(kind: Kind, mut fields: Fields, manager: &Manager) -> Fields {
     for path in UNOWNED {
         fields.cut(path);
     }
     match manager.subresource.as_str() {
-        "" => {}
+        "" if !kind.description().status => {}
         "status" => fields.cut(&["spec"]),
         _ => fields.cut(&["status"]),
     }
