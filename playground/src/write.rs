@@ -382,10 +382,9 @@ pub(crate) fn delete(state: &mut State, key: &Key, how: &Deletion, dry_run: bool
     let policy = match (how.propagation_policy.as_deref(), how.orphan_dependents) {
         (Some(policy @ ("Foreground" | "Background" | "Orphan")), None) => policy.to_owned(),
         (None, Some(true)) => "Orphan".to_owned(),
-        (None, Some(false)) => "Background".to_owned(),
         (None, None) if has_finalizer(&old, "foregroundDeletion") => "Foreground".to_owned(),
         (None, None) if has_finalizer(&old, "orphan") || key.kind == Kind::Job => "Orphan".to_owned(),
-        (None, None) => "Background".to_owned(),
+        (None, Some(false) | None) => "Background".to_owned(),
         (other, _) => {
             let other = other.unwrap_or_default();
             let known = ["Background", "Foreground", "Orphan"];

@@ -295,14 +295,13 @@ fn applied(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(Status::invalid_options("PatchOptions", &[cause]));
     }
-    let config: Value = match serde_json::from_slice(&asked.body) {
-        Ok(config) => config,
-        Err(_) => {
-            let text = std::str::from_utf8(&asked.body)
-                .map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
-            serde_saphyr::from_str(text)
-                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?
-        }
+    // JSON is YAML, and what most clients send.
+    let config: Value = if let Ok(config) = serde_json::from_slice(&asked.body) {
+        config
+    } else {
+        let text = std::str::from_utf8(&asked.body)
+            .map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
+        serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?
     };
     let force = asked.options.is("force");
     let written = cluster.store.write(|state| write::apply(state, key, part, config, force, &asked.writer))?;

@@ -58,12 +58,10 @@ pub(super) fn reconcile(state: &mut State, key: &Key, deployment: &Value) -> Res
                 }
             }
         }
-        Some(new) => {
-            if !lingering(state, deployment, &old)? {
-                scale(state, deployment, new, wanted)?;
-            }
+        Some(new) if !lingering(state, deployment, &old)? => {
+            scale(state, deployment, new, wanted)?;
         }
-        None => {}
+        _ => {}
     }
     if recreate && !paused {
         for set in &old {

@@ -25,7 +25,7 @@ pub(super) fn schedule(state: &mut State, key: &Key, pod: &Value) -> Result<(), 
         let why = format!("0/{total} nodes are available: pod has unbound immediate PersistentVolumeClaims. not found");
         return refuse(state, key, pod, &why);
     }
-    if items(pod, "/spec/schedulingGates").first().is_some() {
+    if !items(pod, "/spec/schedulingGates").is_empty() {
         return Ok(());
     }
     let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();

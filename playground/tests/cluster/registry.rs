@@ -15,8 +15,11 @@ use sha2::{Digest, Sha256};
 pub(crate) const USER: &str = "puller";
 pub(crate) const PASSWORD: &str = "secret";
 
+/// Media type and bytes, by path.
+type Blobs = HashMap<String, (String, Vec<u8>)>;
+
 #[derive(Clone, Default)]
-struct Content(Arc<Mutex<HashMap<String, (String, Vec<u8>)>>>);
+struct Content(Arc<Mutex<Blobs>>);
 
 pub(crate) struct Registry {
     pub(crate) address: SocketAddr,

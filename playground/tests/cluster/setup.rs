@@ -151,6 +151,7 @@ async fn client(kubeconfig: Kubeconfig) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
 fn start_real() -> Option<Real> {
     let program = std::env::var("ROPEWAY_TEST_CONTROLPLANE").ok()?;
     let data = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("controlplane");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn a_watch_sees_objects_come_and_go(on: Subject) -> Result<()> {
             }
         }
     }
-    api.delete("a", &Default::default()).await?;
+    api.delete("a", &DeleteParams::default()).await?;
     let mut seen = Vec::new();
     let mut last = version.parse::<u64>()?;
     while seen.len() < 4 {
@@ -69,7 +69,7 @@ async fn a_watcher_follows(on: Subject) -> Result<()> {
         api.create(&PostParams::default(), &config("after", true)).await?;
         let second = next().await??.context("the second")?;
         assert_eq!(second.metadata.name.as_deref(), Some("after"));
-        api.delete("after", &Default::default()).await?;
+        api.delete("after", &DeleteParams::default()).await?;
     }
     Ok(())
 }
