@@ -54,10 +54,9 @@ struct Memory {
 /// Waits for a place and makes an instance.
 pub(crate) async fn start(engine: &Engine, loaded: &Loaded) -> Result<Call, CallError> {
     let limits = *engine.limits();
-    let place = match timeout(limits.wait, engine.places().clone().acquire_owned()).await {
-        Ok(Ok(place)) => place,
-        // The semaphore is never closed.
-        Ok(Err(_)) | Err(_) => return Err(CallError::Busy { calls: limits.calls.into(), waited: limits.wait }),
+    // The semaphore is never closed: no place means that it took too long.
+    let Ok(Ok(place)) = timeout(limits.wait, engine.places().clone().acquire_owned()).await else {
+        return Err(CallError::Busy { calls: limits.calls.into(), waited: limits.wait });
     };
     let deadline = Instant::now() + limits.wall;
     let host = Host {
@@ -73,16 +72,13 @@ pub(crate) async fn start(engine: &Engine, loaded: &Loaded) -> Result<Call, Call
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut store| {
         let host = store.data_mut();
-        match host.ticks_left.checked_sub(1) {
+        if let Some(left) = host.ticks_left.checked_sub(1) {
             // Others get their turn at every tick.
-            Some(left) => {
-                host.ticks_left = left;
-                Ok(UpdateDeadline::Yield(1))
-            }
-            None => {
-                host.is_out_of_time = true;
-                Ok(UpdateDeadline::Interrupt)
-            }
+            host.ticks_left = left;
+            Ok(UpdateDeadline::Yield(1))
+        } else {
+            host.is_out_of_time = true;
+            Ok(UpdateDeadline::Interrupt)
         }
     });
     let limits =

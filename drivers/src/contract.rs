@@ -4,7 +4,6 @@ use crate::types::{Observed, Target};
 use bindings::ropeway::driver::types as wire;
 
 /// Generated from the contract.
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::pedantic)]
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../plugins/wit",

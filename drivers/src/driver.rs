@@ -139,7 +139,9 @@ impl Driver {
         request: RenderRequest<'_>,
     ) -> Result<(exports::Rendered, Vec<LogLine>), CallError> {
         let request = exports::RenderRequest {
-            application: Json::to_string(&serde_json::to_value(request.application).map_err(unwritable)?),
+            application: Json::to_string(
+                &serde_json::to_value(request.application).map_err(|error| unwritable(&error))?,
+            ),
             target: contract::target(request.target),
             revision: request.revision.to_owned(),
         };
@@ -161,7 +163,7 @@ impl std::fmt::Debug for Driver {
     }
 }
 
-fn unwritable(error: serde_json::Error) -> CallError {
+fn unwritable(error: &serde_json::Error) -> CallError {
     CallError::Internal(format!("the application model cannot be written as JSON: {error}"))
 }
 

@@ -78,7 +78,7 @@ async fn a_panic_is_told_with_its_message() {
     match render(&driver, "panic").await {
         Err(CallError::Trap { message }) => {
             assert!(message.contains("no port 3"), "{message}");
-            assert!(!message.contains(env!("CARGO_MANIFEST_DIR")), "{message}");
+            assert!(message.contains("misbehaving.rs") && !message.contains(root().to_str().unwrap()), "{message}");
         }
         other => panic!("{other:?}"),
     }
@@ -89,7 +89,7 @@ async fn endless_recursion_ends_without_harm() {
     let driver = misbehaving(&engine()).await;
     match render(&driver, "recursion").await {
         Err(CallError::Trap { message }) => {
-            assert!(message.contains("stack") || message.contains("memory"), "{message}")
+            assert!(message.contains("stack") || message.contains("memory"), "{message}");
         }
         other => panic!("{other:?}"),
     }
@@ -131,15 +131,9 @@ async fn what_must_not_be_returned_is_refused_and_named() {
 #[tokio::test]
 async fn a_log_is_kept_up_to_its_limit() {
     let driver = misbehaving(&engine()).await;
-    match render(&driver, "chatter").await {
-        Ok(rendered) => {
-            let bytes: usize = rendered.log.iter().map(|line| line.message.len()).sum();
-            assert!(bytes > 50 << 10 && bytes <= 64 << 10, "{bytes}");
-        }
-        // So many lines may also take too long, or be more than may be handed over.
-        Err(CallError::Time { .. } | CallError::Output(_)) => {}
-        Err(other) => panic!("{other:?}"),
-    }
+    let rendered = render(&driver, "chatter").await.unwrap();
+    let bytes: usize = rendered.log.iter().map(|line| line.message.len()).sum();
+    assert!(bytes > 50 << 10 && bytes <= 64 << 10, "{bytes}");
 }
 
 #[tokio::test]
@@ -266,10 +260,14 @@ fn engine() -> Engine {
 async fn misbehaving(engine: &Engine) -> Driver {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let bytes = BYTES.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = root();
         let folder = component::target_folder(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let which = ["--package", "ropeway-driver-sdk", "--example", "misbehaving"];
         component::build(root, &folder, &which, "misbehaving").unwrap()
     });
     Driver::load(engine, bytes, None).await.unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

@@ -79,8 +79,8 @@ async fn what_was_rendered_is_typed() {
         let of: Vec<_> = rendered.iter().filter(|(_, _, owner, _)| *owner == Owner::Component(component.key)).collect();
         let waves: Vec<_> = of.iter().map(|(wave, ..)| *wave).collect();
         assert!(waves.is_sorted() && waves.last() == Some(&2), "{waves:?}");
-        let modes: Vec<_> = of.iter().filter(|(_, mode, ..)| *mode == ApplyMode::CreateOnly).collect();
-        assert_eq!(modes.len(), usize::from(component.kind == WorkloadKind::Job));
+        let created_only = of.iter().filter(|(_, mode, ..)| *mode == ApplyMode::CreateOnly).count();
+        assert_eq!(created_only, usize::from(component.kind == WorkloadKind::Job));
     }
     for resource in &model.resources {
         assert!(rendered.iter().any(|(_, _, owner, _)| *owner == Owner::Resource(resource.key)));

@@ -41,6 +41,10 @@ pub(crate) fn create(state: &State, kind: Kind, object: &mut Value) -> Result<()
         Kind::PersistentVolume => finalizer(object, "kubernetes.io/pv-protection"),
         Kind::Service => addresses(state, object)?,
         Kind::Job => job(object),
+        Kind::Namespace => {
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            object["status"] = json!({"phase": "Active"});
+        }
         _ => {}
     }
     Ok(())
@@ -57,11 +61,10 @@ pub(crate) fn update(kind: Kind, old: &Value, new: &mut Value) {
     };
     match kind {
         Kind::Service if old["spec"]["type"] != "ExternalName" && new["spec"]["type"] != "ExternalName" => {
-            carry(new, &["clusterIP", "clusterIPs"]);
+            carry(new, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
         }
         Kind::PersistentVolumeClaim => carry(new, &["volumeName", "storageClassName"]),
         Kind::Job => carry(new, &["selector"]),
-        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet => carry(new, &["replicas"]),
         _ => {}
     }
 }
@@ -223,7 +226,10 @@ fn addresses(state: &State, service: &mut Value) -> Result<(), Status> {
         }
     }
     let address = service["spec"]["clusterIP"].clone();
-    set_default(map_mut(service, &["spec"]), "clusterIPs", json!([address]));
+    let spec = map_mut(service, &["spec"]);
+    set_default(spec, "clusterIPs", json!([address]));
+    set_default(spec, "ipFamilies", json!(["IPv4"]));
+    set_default(spec, "ipFamilyPolicy", "SingleStack");
     if kind != "ClusterIP" {
         let mut taken: BTreeSet<i64> = services
             .iter()

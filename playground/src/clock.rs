@@ -7,6 +7,7 @@ use rand::Rng;
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The present instant.
+#[expect(clippy::disallowed_methods, reason = "this is their home")]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }
@@ -22,11 +23,13 @@ pub(crate) fn format(at: DateTime<Utc>) -> String {
 }
 
 /// A new unique id of an object.
+#[expect(clippy::disallowed_methods, reason = "this is their home")]
 pub(crate) fn uid() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
 /// Letters and digits for the end of a generated name.
+#[expect(clippy::disallowed_methods, reason = "this is their home")]
 pub(crate) fn suffix(length: usize) -> String {
     let mut random = rand::rng();
     (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()

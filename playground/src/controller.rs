@@ -73,15 +73,14 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
     let mut version = cluster.store.read(|state| queue.begin(state));
     loop {
         news.mark_unchanged();
-        let read = cluster.store.read(|state| match state.changes_after(version, BATCH) {
-            Ok(changes) => {
+        let read = cluster.store.read(|state| {
+            if let Ok(changes) = state.changes_after(version, BATCH) {
                 for change in &changes {
                     version = change.version;
                     queue.note(state, change);
                 }
                 changes.len()
-            }
-            Err(_) => {
+            } else {
                 version = queue.begin(state);
                 0
             }
@@ -99,7 +98,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
         if read > 0 {
             continue;
         }
-        let end = queue.later.keys().next().map_or_else(|| Instant::now() + Duration::from_secs(60), |(at, _)| *at);
+        let end = queue.later.keys().next().map_or_else(|| Instant::now() + Duration::from_mins(1), |(at, _)| *at);
         tokio::select! {
             changed = news.changed() => if changed.is_err() { return },
             Some(finished) = pulls.join_next() => queue.pulled(&cluster, finished),
@@ -197,6 +196,9 @@ impl Queue {
                 }
             }
             Kind::StorageClass => all(self, Kind::PersistentVolumeClaim, None),
+            Kind::PersistentVolumeClaim => {
+                self.push(Key::new(Kind::PersistentVolume, "", text(object, "/spec/volumeName")));
+            }
             Kind::PersistentVolume => {
                 let claim = &object["spec"]["claimRef"];
                 let (space, name) = (text(claim, "/namespace"), text(claim, "/name"));

@@ -96,7 +96,11 @@ pub(crate) async fn resolve(
     let here = bare == "localhost"
         || bare.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if !here {
-        return if trust_elsewhere { Ok(image.to_owned()) } else { Err(format!("no such host: {bare}")) };
+        return if trust_elsewhere {
+            Ok(image.to_owned())
+        } else {
+            Err(format!("registry {bare} is not reachable from the nodes: no such host"))
+        };
     }
     let logins = keychain.logins(host);
     let mut last = String::new();

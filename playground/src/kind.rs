@@ -36,6 +36,7 @@ pub(crate) enum Kind {
 
 /// What discovery says of a kind.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Description {
     /// The kind's name.
     pub(crate) kind: &'static str,
@@ -194,6 +195,7 @@ impl Kind {
     }
 
     #[rustfmt::skip]
+    #[expect(clippy::needless_update, reason = "the macro is for kinds with fewer flags too")]
     fn describe(self) -> Description {
         match self {
             Self::Namespace => description!("Namespace", "namespaces", "namespace", ["ns"], "", "v1", status),

@@ -162,12 +162,14 @@ impl Playground {
     pub fn kubeconfig(&self) -> String {
         let (name, token) = (quoted(&self.cluster.options.name), quoted(&self.cluster.options.token));
         let server = quoted(&format!("http://{}/{}", self.address, self.cluster.options.token));
-        let mut text = String::from("apiVersion: v1\nkind: Config\n");
-        text += &format!("current-context: {name}\n");
-        text += &format!("clusters:\n- name: {name}\n  cluster:\n    server: {server}\n");
-        text += &format!("contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n");
-        text += &format!("users:\n- name: {name}\n  user:\n    token: {token}\n");
-        text
+        [
+            "apiVersion: v1\nkind: Config\n".to_owned(),
+            format!("current-context: {name}\n"),
+            format!("clusters:\n- name: {name}\n  cluster:\n    server: {server}\n"),
+            format!("contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n"),
+            format!("users:\n- name: {name}\n  user:\n    token: {token}\n"),
+        ]
+        .concat()
     }
 
     /// Answers every request with 503, or stops doing so. For tests.

@@ -139,7 +139,9 @@ impl Fields {
             let same = match found {
                 Value::String(text) => text == value,
                 Value::Null => value.is_empty(),
-                other => other.to_string() == *value,
+                Value::Bool(is) => value.parse() == Ok(*is),
+                Value::Number(number) => value.parse().is_ok_and(|asked: serde_json::Number| asked == *number),
+                Value::Array(_) | Value::Object(_) => false,
             };
             same == *equal
         })

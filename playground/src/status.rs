@@ -245,7 +245,10 @@ impl Status {
     }
 
     fn about(code: StatusCode, reason: &'static str, message: String, kind: Kind, name: &str) -> Self {
-        let details = json!({"name": name, "group": kind.description().group, "kind": kind.description().plural});
+        let mut details = json!({"name": name, "kind": kind.description().plural});
+        if !kind.description().group.is_empty() {
+            details["group"] = json!(kind.description().group);
+        }
         Self { code, reason, message, details: Some(details) }
     }
 }

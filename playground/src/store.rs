@@ -105,11 +105,6 @@ impl Store {
         self.read(|state| state.get(key))
     }
 
-    /// The objects of a kind in a namespace, or everywhere.
-    pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<Object> {
-        self.read(|state| state.list(kind, namespace))
-    }
-
     /// Tells of new versions.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()

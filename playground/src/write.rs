@@ -110,16 +110,18 @@ pub(crate) fn create(
         metadata.insert("generation".to_owned(), json!(1));
     }
     default::fill(kind, &mut object);
+    // Owned is what the client sent, with defaults; not what admission adds.
+    let empty = json!({"metadata": {}, "spec": {}, "status": {}});
+    let manager = writer.manager(kind, Part::Main, Operation::Update);
+    ownership::track_update(kind, &empty, &mut object, &manager, &clock::timestamp());
     admission::create(state, kind, &mut object)?;
+    default::fill(kind, &mut object);
     validate::object(kind, &object)?;
     let key = Key::of(kind, &object);
     if state.get(&key).is_some() {
         return Err(Status::already_exists(kind, &called));
     }
     admission::quota(state, kind, &object)?;
-    let empty = json!({"metadata": {}, "spec": {}, "status": {}});
-    let manager = writer.manager(kind, Part::Main, Operation::Update);
-    ownership::track_update(kind, &empty, &mut object, &manager, &clock::timestamp());
     if kind == Kind::Pod {
         object["status"] = json!({"phase": "Pending", "qosClass": admission::quality(&object["spec"])});
     }
@@ -277,7 +279,10 @@ fn settle(
     state: &State,
     key: &Key,
     part: Part,
-    old: &Value, new: Value, own: impl FnOnce(&mut Value)) -> Result<Value, Status> {
+    old: &Value,
+    new: Value,
+    own: impl FnOnce(&mut Value),
+) -> Result<Value, Status> {
     let mut new = new;
     default::fill(key.kind, &mut new);
     validate::object(key.kind, &new)?;
@@ -377,10 +382,9 @@ pub(crate) fn delete(state: &mut State, key: &Key, how: &Deletion, dry_run: bool
     let policy = match (how.propagation_policy.as_deref(), how.orphan_dependents) {
         (Some(policy @ ("Foreground" | "Background" | "Orphan")), None) => policy.to_owned(),
         (None, Some(true)) => "Orphan".to_owned(),
-        (None, Some(false)) => "Background".to_owned(),
         (None, None) if has_finalizer(&old, "foregroundDeletion") => "Foreground".to_owned(),
         (None, None) if has_finalizer(&old, "orphan") || key.kind == Kind::Job => "Orphan".to_owned(),
-        (None, None) => "Background".to_owned(),
+        (None, Some(false) | None) => "Background".to_owned(),
         (other, _) => {
             let other = other.unwrap_or_default();
             let known = ["Background", "Foreground", "Orphan"];

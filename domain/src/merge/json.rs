@@ -85,8 +85,8 @@ fn merge_place(merge: &mut Merge<'_>, at: &Place<'_>, shapes: &Shapes<'_>, sides
     match shape.within {
         Within::Nothing => return live.cloned(),
         Within::Fields if !is_new => {
-            if let Some(objects) = objects(sides) {
-                let merged = merge_fields(merge, at, shapes, [&objects[0], &objects[1], &objects[2]]);
+            if let Some([base_fields, target_fields, live_fields]) = objects(sides) {
+                let merged = merge_fields(merge, at, shapes, [&base_fields, &target_fields, &live_fields]);
                 let stays = |side: Option<&Json>| side.and_then(Json::as_object).is_some_and(Map::is_empty);
                 let empty = merged.is_empty() && !(target.is_some() && live.is_some() || stays(live));
                 return (!empty).then_some(Json::Object(merged));

@@ -65,27 +65,27 @@ pub(crate) fn merge_list<T: Entry, L: Entry + Clone>(
     *live = slots.into_iter().flatten().collect();
 }
 
-/// For each of `these` that counts, the one of `those` that counts and has its key, else its second key. None of
-/// `those` is found twice.
+/// For each of `wanted` that counts, the one of `offered` that counts and has its key, else its second key. None of
+/// `offered` is found twice.
 fn pair<A: Entry, B: Entry>(
-    these: &[A],
-    those: &[B],
-    this_counts: impl Fn(usize) -> bool,
-    that_counts: impl Fn(usize) -> bool,
+    wanted: &[A],
+    offered: &[B],
+    wanted_counts: impl Fn(usize) -> bool,
+    offered_counts: impl Fn(usize) -> bool,
 ) -> Vec<Option<usize>> {
-    let mut found: Vec<Option<usize>> = vec![None; these.len()];
+    let mut found: Vec<Option<usize>> = vec![None; wanted.len()];
     for pass in [first, second] {
-        for (index, this) in these.iter().enumerate() {
-            if found[index].is_some() || !this_counts(index) {
+        for (index, entry) in wanted.iter().enumerate() {
+            if found[index].is_some() || !wanted_counts(index) {
                 continue;
             }
-            let (Some(key), other) = pass(this) else { continue };
-            let partner = those.iter().enumerate().find(|(that_index, that)| {
-                that_counts(*that_index) && !found.contains(&Some(*that_index)) && {
-                    if other { that.second_key() == Some(key.clone()) } else { that.key() == key }
+            let (Some(key), other) = pass(entry) else { continue };
+            let partner = offered.iter().enumerate().find(|(at, candidate)| {
+                offered_counts(*at) && !found.contains(&Some(*at)) && {
+                    if other { candidate.second_key() == Some(key.clone()) } else { candidate.key() == key }
                 }
             });
-            found[index] = partner.map(|(that_index, _)| that_index);
+            found[index] = partner.map(|(at, _)| at);
         }
     }
     found

@@ -35,14 +35,13 @@ pub(super) fn merge_variables<V: Held>(
         let here = sides.live.map(|entry| variable_leaf(merge, entry));
         let mut result = sides.live.cloned();
         if merge.decide(&path, rule, base.as_ref(), target.as_ref(), here.as_ref()) {
-            let Some(wanted) = sides.target else { return None };
+            let wanted = sides.target?;
             if let Some(value) = merge.obtain(&path, wanted.description.as_deref(), &wanted.value) {
-                match &mut result {
-                    Some(entry) => entry.value = value,
-                    None => {
-                        let description = wanted.description.clone();
-                        result = Some(Variable { name, value, description, decision: None });
-                    }
+                if let Some(entry) = &mut result {
+                    entry.value = value;
+                } else {
+                    let description = wanted.description.clone();
+                    result = Some(Variable { name, value, description, decision: None });
                 }
             }
         }
@@ -66,7 +65,7 @@ pub(super) fn merge_files<V: Held>(
         let here = sides.live.map(|entry| entry.content.leaf(names));
         let mut result = sides.live.cloned();
         if merge.decide(&at, &Rule::CONFIGURATION, base.as_ref(), target.as_ref(), here.as_ref()) {
-            let Some(wanted) = sides.target else { return None };
+            let wanted = sides.target?;
             if let Some(content) = merge.obtain(&at, None, &wanted.content) {
                 match &mut result {
                     Some(entry) => entry.content = content,

@@ -203,7 +203,7 @@ impl ScaleRule {
     /// Whether a person may scale to this number of replicas. None at all (stopped) is no matter of scaling.
     pub fn accepts(&self, replicas: u32) -> Result<(), ScaleRuleError> {
         let Self { min_replicas: min, max_replicas: max, step, .. } = *self;
-        if (min..=max).contains(&replicas) && (replicas - min) % step.max(1) == 0 {
+        if (min..=max).contains(&replicas) && (replicas - min).is_multiple_of(step.max(1)) {
             Ok(())
         } else {
             Err(ScaleRuleError::Replicas { replicas, min, step, max })

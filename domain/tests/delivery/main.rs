@@ -7,6 +7,8 @@ mod kept;
 mod plan_text;
 mod properties;
 mod rollback;
+mod row;
 mod support;
 mod upgrade_resources;
 mod upgrade_table;
+mod upgrade_table_attributes;

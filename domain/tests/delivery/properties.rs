@@ -112,9 +112,11 @@ fn accepting(base: &VersionContent, target: &VersionContent, before: &Installed,
         match Upgrade::new(base, target, before).accepting(accept.clone()).run() {
             Ok(outcome) => return outcome,
             Err(UpgradeError::Accept(AcceptError::Refused { changes })) => {
-                changes.iter().for_each(|(id, _)| _ = accept.remove(id));
+                for (id, _) in &changes {
+                    accept.remove(id);
+                }
             }
-            Err(UpgradeError::Accept(AcceptError::Unknown { ids })) => ids.iter().for_each(|id| _ = accept.remove(id)),
+            Err(UpgradeError::Accept(AcceptError::Unknown { ids })) => accept.retain(|id| !ids.contains(id)),
             Err(other) => panic!("{other}"),
         }
     }
@@ -365,7 +367,7 @@ fn loosely_applied(changes: &[Change], owner: Owner, path: &str) -> bool {
 
 #[test]
 fn a_sealed_value_is_shown_by_no_id() {
-    let sealed = Value::Sealed { sealed: ropeway_domain::SecretId(uuid::Uuid::from_u128(0xC0FFEE)) };
+    let sealed = Value::Sealed { sealed: ropeway_domain::SecretId(uuid::Uuid::from_u128(0x00C0_FFEE)) };
     let mut web = crate::support::component(1, "Web");
     web.environment.push(crate::support::variable("A", crate::support::text("1")));
     let before = installed(&crate::support::content([web])).after;

@@ -118,7 +118,9 @@ fn a_dependency_on_an_unselected_new_component_is_an_error_that_names_both() {
 fn unselected_components_and_resources_stay_until_the_last_component_goes() {
     let two = |tag: &str| {
         let mut both = [component(1, "Web"), component(2, "Cache")];
-        both.iter_mut().for_each(|component| component.image = image(tag));
+        for component in &mut both {
+            component.image = image(tag);
+        }
         with_resources(both, [resource(1, "NetworkPolicy", &json!({"spec": {"tag": tag}}))])
     };
     let (base, target) = (two("one"), two("two"));

@@ -7,13 +7,13 @@ use crate::{
     types::{Health, HealthItem, HealthState, ObjectRef, Observed},
 };
 use serde_json::Value as Json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Checks a judgement about some objects.
 pub(crate) fn health(observed: &[Observed], found: wire::Health) -> Result<Health, InvalidOutput> {
     let asked: HashMap<&ObjectRef, &Observed> = observed.iter().map(|it| (&it.reference, it)).collect();
     let mut items: Vec<HealthItem> = Vec::with_capacity(found.items.len().min(observed.len()));
-    let mut judged: HashMap<ObjectRef, ()> = HashMap::new();
+    let mut judged: HashSet<ObjectRef> = HashSet::new();
     for (index, item) in found.items.into_iter().enumerate() {
         let path = format!("/items/{index}");
         bounded(&format!("{path}/reason"), &item.reason)?;
@@ -27,12 +27,12 @@ pub(crate) fn health(observed: &[Observed], found: wire::Health) -> Result<Healt
         if subject.object.is_none() && state == HealthState::Healthy {
             return Err(InvalidOutput::new(path, "what is not in the cluster is not healthy"));
         }
-        if judged.insert(reference.clone(), ()).is_some() {
+        if !judged.insert(reference.clone()) {
             return Err(InvalidOutput::new(path, "a second judgement about one object"));
         }
         items.push(HealthItem { reference, state, reason: item.reason, message: item.message });
     }
-    let left_out = observed.iter().find(|it| !is_owned(it) && !judged.contains_key(&it.reference));
+    let left_out = observed.iter().find(|it| !is_owned(it) && !judged.contains(&it.reference));
     if let Some(Observed { reference, .. }) = left_out {
         let problem = format!("nothing about the {} {:?}", reference.kind, reference.name);
         return Err(InvalidOutput::new("/items", problem));

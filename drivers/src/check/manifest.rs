@@ -93,7 +93,7 @@ pub(crate) fn manifests(expected: &Expected<'_>, found: Vec<wire::Manifest>) -> 
     let mut manifests = Vec::with_capacity(found.len());
     for (index, found) in found.into_iter().enumerate() {
         let path = format!("/manifests/{index}");
-        let manifest = manifest(expected, &path, found)?;
+        let manifest = manifest(expected, &path, &found)?;
         if !seen.insert(identity(&manifest.object)) {
             let (_, kind, name) = identity(&manifest.object);
             return Err(InvalidOutput::new(path, format!("a second {kind} named {name:?}")));
@@ -103,7 +103,7 @@ pub(crate) fn manifests(expected: &Expected<'_>, found: Vec<wire::Manifest>) -> 
     Ok(manifests)
 }
 
-fn manifest(expected: &Expected<'_>, path: &str, found: wire::Manifest) -> Result<Manifest, InvalidOutput> {
+fn manifest(expected: &Expected<'_>, path: &str, found: &wire::Manifest) -> Result<Manifest, InvalidOutput> {
     if found.wave > MAX_WAVE {
         return Err(InvalidOutput::new(format!("{path}/wave"), format!("waves are 0 to {MAX_WAVE}")));
     }

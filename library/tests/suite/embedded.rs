@@ -329,12 +329,8 @@ async fn a_mount_needs_the_right_to_read_the_other_repository() {
         realm: "r".into(),
         limits: Limits::default(),
     };
-    let router = ropeway_library::embedded::router(
-        config,
-        Arc::new(Narrow),
-        Arc::new(support::now),
-        Arc::new(|| uuid::Uuid::from_u128(rand::random())),
-    );
+    let router =
+        ropeway_library::embedded::router(config, Arc::new(Narrow), Arc::new(support::now), Arc::new(support::id));
     let served = serve(router.expect("the folder can be used")).await;
     let as_user = |user: &str| registry(Endpoint::plain(served.host()).with_credentials(user, "x"));
     let digest = as_user("a").push_blob(&name("a"), Bytes::from_static(b"secret")).await.expect("pushed");

@@ -110,14 +110,19 @@ pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// A new id for the registries under test.
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that asks for randomness")]
+pub(crate) fn id() -> Uuid {
+    Uuid::from_u128(rand::random())
+}
+
 pub(crate) fn embedded_with(
     dir: &Path,
     limits: embedded::Limits,
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 ) -> Router {
     let config = Config { data_dir: dir.join("registry"), realm: "Ropeway".into(), limits };
-    embedded::router(config, Arc::new(Users), clock, Arc::new(|| Uuid::from_u128(rand::random())))
-        .expect("the folder can be used")
+    embedded::router(config, Arc::new(Users), clock, Arc::new(id)).expect("the folder can be used")
 }
 
 pub(crate) fn client(host: &str) -> Registry {

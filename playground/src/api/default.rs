@@ -13,8 +13,6 @@ pub(crate) fn fill(kind: Kind, object: &mut Value) {
         Kind::Namespace => {
             let name = object["metadata"]["name"].clone();
             map_mut(object, &["metadata", "labels"]).insert("kubernetes.io/metadata.name".to_owned(), name);
-            set_default(map_mut(object, &["spec"]), "finalizers", json!(["kubernetes"]));
-            set_default(map_mut(object, &["status"]), "phase", "Active");
         }
         Kind::Pod => {
             let spec = map_mut(object, &["spec"]);
@@ -140,8 +138,6 @@ fn service(spec: &mut Fields) {
         return;
     }
     set_default(spec, "internalTrafficPolicy", "Cluster");
-    set_default(spec, "ipFamilies", json!(["IPv4"]));
-    set_default(spec, "ipFamilyPolicy", "SingleStack");
     if kind != "ClusterIP" {
         set_default(spec, "externalTrafficPolicy", "Cluster");
     }

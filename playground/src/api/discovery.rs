@@ -18,7 +18,7 @@ pub(crate) fn answer(parts: &[String], version: (u32, u32), accept: &str) -> Res
             "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
             "goVersion": "none", "compiler": "rustc", "platform": "linux/amd64",
         })),
-        ["api"] if aggregated => Ok(groups_aggregated(|group| group.is_empty())),
+        ["api"] if aggregated => Ok(groups_aggregated(str::is_empty)),
         ["apis"] if aggregated => Ok(groups_aggregated(|group| !group.is_empty())),
         ["api"] => Ok(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
         ["apis"] => Ok(json!({
@@ -38,7 +38,6 @@ pub(crate) fn answer(parts: &[String], version: (u32, u32), accept: &str) -> Res
         ["api", "v1"] => resources("", "v1"),
         ["apis", group, version] => resources(group, version),
         ["openapi", ..] => Err(Status::not_implemented("OpenAPI documents")),
-        ["apis" | "api", ..] => Err(Status::no_such_path()),
         _ => Err(Status::no_such_path()),
     }
 }

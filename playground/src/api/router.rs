@@ -169,7 +169,7 @@ fn collection(server: &Server, asked: &Asked, kind: Kind, namespace: Option<Stri
             }
             let choice = Choice::parse(kind, namespace, &asked.options)?;
             let how = asked.deletion()?;
-            let dry_run = asked.writer.dry_run || !how.dry_run.is_empty();
+            let dry_run = !how.dry_run.is_empty();
             let items = cluster.store.write(|state| -> Result<Vec<Value>, Status> {
                 let mut items = Vec::new();
                 for object in state.list(kind, choice.namespace.as_deref()) {
@@ -207,7 +207,7 @@ fn object(server: &Server, asked: &Asked, key: &Key) -> Result<Answer, Status> {
         Method::PUT | Method::PATCH => written(cluster, asked, key, Part::Main),
         Method::DELETE => {
             let how = asked.deletion()?;
-            let dry_run = asked.writer.dry_run || !how.dry_run.is_empty();
+            let dry_run = !how.dry_run.is_empty();
             let (object, gone) = cluster.store.write(|state| write::delete(state, key, &how, dry_run))?;
             let returns = matches!(
                 key.kind,
@@ -295,14 +295,13 @@ fn applied(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(Status::invalid_options("PatchOptions", &[cause]));
     }
-    let config: Value = match serde_json::from_slice(&asked.body) {
-        Ok(config) => config,
-        Err(_) => {
-            let text = std::str::from_utf8(&asked.body)
-                .map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
-            serde_saphyr::from_str(text)
-                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?
-        }
+    // JSON is YAML, and what most clients send.
+    let config: Value = if let Ok(config) = serde_json::from_slice(&asked.body) {
+        config
+    } else {
+        let text = std::str::from_utf8(&asked.body)
+            .map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
+        serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?
     };
     let force = asked.options.is("force");
     let written = cluster.store.write(|state| write::apply(state, key, part, config, force, &asked.writer))?;
@@ -323,27 +322,30 @@ impl Asked {
         }
     }
 
-    /// How to delete: from the body, and from the address where there is none.
+    /// How to delete: from the body, or from the address where there is none.
     fn deletion(&self) -> Result<Deletion, Status> {
-        let mut how: Deletion = if self.body.is_empty() {
-            Deletion::default()
-        } else {
-            let content = self.content.split(';').next().unwrap_or_default().trim();
-            if !matches!(content, "" | "application/json") {
-                return Err(Status::unsupported_media_type(content, "application/json"));
-            }
-            let mut value = parse(&self.body)?;
-            if let Some(fields) = value.as_object_mut() {
-                fields.retain(|_, value| !value.is_null());
-            }
-            serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))?
-        };
-        if let Some(seconds) = self.options.number("gracePeriodSeconds")? {
-            how.grace_period_seconds = i64::try_from(seconds).ok();
+        if self.body.is_empty() {
+            let text = |name: &str| Some(self.options.text(name).to_owned()).filter(|text| !text.is_empty());
+            let seconds = self.options.number("gracePeriodSeconds")?;
+            return Ok(Deletion {
+                grace_period_seconds: seconds.and_then(|seconds| i64::try_from(seconds).ok()),
+                propagation_policy: text("propagationPolicy"),
+                dry_run: text("dryRun").into_iter().collect(),
+                ..Deletion::default()
+            });
         }
-        let policy = self.options.text("propagationPolicy");
-        if !policy.is_empty() {
-            how.propagation_policy = Some(policy.to_owned());
+        let content = self.content.split(';').next().unwrap_or_default().trim();
+        if !matches!(content, "" | "application/json") {
+            return Err(Status::unsupported_media_type(content, "application/json"));
+        }
+        let mut value = parse(&self.body)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        let how: Deletion = serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))?;
+        if how.dry_run.iter().any(|word| word != "All") {
+            let cause = Cause::unsupported("dryRun", &how.dry_run.join(","), &["All"]);
+            return Err(Status::invalid_options("DeleteOptions", &[cause]));
         }
         Ok(how)
     }

@@ -53,6 +53,8 @@ pub(crate) fn decode(kind: Kind, space: &str, body: Value, unknown: Unknown) -> 
     if let Some(sent) = sent {
         missing(&sent, &decoded, "", &mut lost);
     }
+    let mut decoded = decoded;
+    drop_empty(&mut decoded);
     let lost: Vec<String> = lost.into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
     if unknown == Unknown::Refuse && !lost.is_empty() {
         return Err(cannot(&format!("strict decoding error: {}", lost.join(", "))));
@@ -73,6 +75,24 @@ pub(crate) fn declared(kind: Kind, config: &Value) -> Result<(), Status> {
     match lost.first() {
         None => Ok(()),
         Some(path) => Err(cannot(format!(".{path}: field not declared in schema"))),
+    }
+}
+
+/// Maps that the API server leaves out when they are empty; so it does with every list but the rules of a role.
+const OMITTED_MAPS: &[&str] = &["labels", "annotations", "data", "binaryData", "nodeSelector", "matchLabels"];
+
+fn drop_empty(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|field, value| {
+                drop_empty(value);
+                let empty_list = value.as_array().is_some_and(Vec::is_empty) && field != "rules";
+                let empty_map = value.as_object().is_some_and(serde_json::Map::is_empty);
+                !(empty_list || empty_map && OMITTED_MAPS.contains(&field.as_str()))
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_empty),
+        _ => {}
     }
 }
 

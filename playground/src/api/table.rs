@@ -135,7 +135,7 @@ fn cell(kind: Kind, column: &str, object: &Value) -> String {
         (Kind::StorageClass, "VolumeBindingMode") => text(object, "/volumeBindingMode").to_owned(),
         (Kind::StorageClass, "AllowVolumeExpansion") => (object["allowVolumeExpansion"] == true).to_string(),
         (Kind::Event, "Last Seen") => age(text(object, "/lastTimestamp")),
-        (Kind::Event, "Type") | (Kind::Secret, "Type") => text(object, "/type").to_owned(),
+        (Kind::Event | Kind::Secret, "Type") => text(object, "/type").to_owned(),
         (Kind::Event, "Reason") => text(object, "/reason").to_owned(),
         (Kind::Event, "Object") => {
             format!("{}/{}", text(object, "/involvedObject/kind").to_lowercase(), text(object, "/involvedObject/name"))

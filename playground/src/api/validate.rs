@@ -62,7 +62,8 @@ fn workload(kind: Kind, object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
     names::labels(&spec["template"], "spec.template", causes);
-    pod::spec(&spec["template"]["spec"], "spec.template.spec", causes);
+    let claims = items(spec, "/volumeClaimTemplates");
+    pod::with_claims(&spec["template"]["spec"], claims, "spec.template.spec", causes);
     let restart = text(spec, "/template/spec/restartPolicy");
     if restart != "Always" {
         causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &["Always"]));

@@ -18,7 +18,7 @@ use crate::status::{Cause, Status};
 use crate::store::Change;
 
 /// How long a watch lasts that names no time, and at most.
-const LONGEST: Duration = Duration::from_secs(1800);
+const LONGEST: Duration = Duration::from_mins(30);
 /// How often a watch says that it is alive.
 const BOOKMARK: Duration = Duration::from_secs(30);
 /// Changes read at once.
@@ -134,9 +134,9 @@ async fn follow(
             continue;
         }
         tokio::select! {
-            changed = news.changed() => if changed.is_err() { return },
+            told = news.changed() => if told.is_err() { return },
             _ = frozen.changed() => {}
-            () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => return,
+            () = async { drop(stopped.wait_for(|ended| *ended).await) } => return,
             () = lines.closed() => return,
             () = sleep_until(end) => {
                 if watch.bookmarks {

@@ -1,6 +1,7 @@
 //! Sets of fields, and the FieldsV1 form in which `managedFields` keeps them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
@@ -43,9 +44,15 @@ impl Fields {
 
     /// Adds what is under an element, if there is anything.
     pub(crate) fn insert(&mut self, element: Element, fields: Self) {
-        if !fields.is_empty() {
-            let slot = self.children.entry(element).or_default();
-            *slot = slot.union(&fields);
+        if fields.is_empty() {
+            return;
+        }
+        match self.children.entry(element) {
+            Entry::Vacant(place) => drop(place.insert(fields)),
+            Entry::Occupied(mut place) => {
+                let both = place.get().union(&fields);
+                place.insert(both);
+            }
         }
     }
 
@@ -91,7 +98,7 @@ impl Fields {
     /// Every path, as Kubernetes writes it: `.spec.containers[name="web"].image`.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        self.collect(String::new(), &mut paths);
+        self.collect("", &mut paths);
         paths
     }
 
@@ -142,14 +149,14 @@ impl Fields {
         result
     }
 
-    fn collect(&self, path: String, paths: &mut Vec<String>) {
+    fn collect(&self, path: &str, paths: &mut Vec<String>) {
         for (element, fields) in &self.children {
-            let mut path = path.clone();
+            let mut path = path.to_owned();
             element.show(&mut path);
             if fields.member {
                 paths.push(path.clone());
             }
-            fields.collect(path, paths);
+            fields.collect(&path, paths);
         }
     }
 }

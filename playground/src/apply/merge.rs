@@ -161,11 +161,11 @@ pub(crate) fn remove(value: &mut Value, fields: &Fields, place: Place) {
 
 /// Fields of `last` that nobody in `kept` holds, neither themselves nor anything below them.
 pub(crate) fn abandoned(last: &Fields, kept: &Fields) -> Fields {
+    static NONE: Fields = Fields { member: false, children: std::collections::BTreeMap::new() };
     let mut result = Fields { member: last.member && kept.is_empty(), ..Fields::default() };
     if result.member {
         return result;
     }
-    static NONE: Fields = Fields { member: false, children: std::collections::BTreeMap::new() };
     for (element, inner) in &last.children {
         result.insert(element.clone(), abandoned(inner, kept.children.get(element).unwrap_or(&NONE)));
     }

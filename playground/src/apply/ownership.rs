@@ -61,7 +61,7 @@ type Entries = BTreeMap<Manager, Entry>;
 pub(crate) fn track_update(kind: Kind, old: &Value, new: &mut Value, manager: &Manager, now: &str) {
     let mut entries = read(old);
     let difference = compare(&strip(old), &strip(new), root(kind));
-    let changed = cut_unowned(difference.added.union(&difference.modified), manager);
+    let changed = cut_unowned(kind, difference.added.union(&difference.modified), manager);
     if !(changed.is_empty() && difference.removed.is_empty()) {
         for (other, entry) in &mut entries {
             if other != manager {
@@ -101,7 +101,7 @@ pub(crate) fn apply(
     }
     let mut entries = read(live);
     let (live, config) = (strip(live), strip(config));
-    let set = cut_unowned(fields_of(&config, place), manager);
+    let set = cut_unowned(kind, fields_of(&config, place), manager);
     let last = entries.get(manager).cloned();
     let mut merged = merge(&live, &config, place);
     if let Some(last) = &last {
@@ -150,12 +150,12 @@ fn strip(object: &Value) -> Value {
 }
 
 /// Leaves out what nobody owns, and what a write to this subresource cannot change.
-fn cut_unowned(mut fields: Fields, manager: &Manager) -> Fields {
+fn cut_unowned(kind: Kind, mut fields: Fields, manager: &Manager) -> Fields {
     for path in UNOWNED {
         fields.cut(path);
     }
     match manager.subresource.as_str() {
-        "" => {}
+        "" if !kind.description().status => {}
         "status" => fields.cut(&["spec"]),
         _ => fields.cut(&["status"]),
     }
@@ -251,4 +251,88 @@ fn conflict(conflicts: &[(Manager, Vec<String>)]) -> Status {
         format!("Apply failed with {} conflicts: {}", causes.len(), parts.join("\n"))
     };
     Status::apply_conflict(message, causes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Deployments with few names, so that what two managers apply overlaps.
+    fn configuration() -> impl Strategy<Value = Value> {
+        let text = || prop::sample::select(vec!["a", "b", "c"]);
+        let map = || prop::collection::btree_map(text(), text(), 0..3);
+        let container = (map(), prop::option::of(text()), prop::collection::btree_set(1..4, 0..3));
+        let containers = prop::collection::btree_map(text(), container, 1..3);
+        (prop::option::of(0..4), map(), prop::collection::btree_set(text(), 0..3), containers).prop_map(
+            |(replicas, labels, finalizers, containers)| {
+                let containers: Vec<Value> = containers
+                    .into_iter()
+                    .map(|(name, (env, image, ports))| {
+                        let env: Vec<Value> =
+                            env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+                        let ports: Vec<Value> = ports.into_iter().map(|port| json!({"containerPort": port})).collect();
+                        let mut container = json!({"name": name, "env": env, "ports": ports});
+                        if let Some(image) = image {
+                            container["image"] = json!(image);
+                        }
+                        container
+                    })
+                    .collect();
+                let mut object = json!({
+                    "metadata": {"name": "x", "labels": labels, "finalizers": finalizers},
+                    "spec": {"template": {"spec": {"containers": containers}}},
+                });
+                if let Some(replicas) = replicas {
+                    object["spec"]["replicas"] = json!(replicas);
+                }
+                object
+            },
+        )
+    }
+
+    fn manager(name: &str, operation: Operation) -> Manager {
+        Manager { operation, name: name.to_owned(), api_version: "apps/v1".to_owned(), subresource: String::new() }
+    }
+
+    fn forced(live: &Value, config: &Value, name: &str, now: &str) -> Value {
+        apply(Kind::Deployment, live, config, &manager(name, Operation::Apply), true, now)
+            .expect("force has no conflicts")
+    }
+
+    /// Whether every place of a set is there, itself or as the way to a longer one.
+    fn covers(there: &Fields, set: &Fields) -> bool {
+        set.children
+            .iter()
+            .all(|(element, inner)| there.children.get(element).is_some_and(|there| covers(there, inner)))
+    }
+
+    proptest! {
+        #[test]
+        fn applying_the_same_again_changes_nothing(first in configuration(), second in configuration()) {
+            let live = forced(&json!({"metadata": {}}), &first, "one", "1");
+            let live = forced(&live, &second, "two", "2");
+            prop_assert_eq!(&forced(&live, &second, "two", "3"), &live);
+        }
+
+        #[test]
+        fn what_one_applied_is_there_afterwards(first in configuration(), second in configuration()) {
+            let live = forced(&json!({"metadata": {}}), &first, "one", "1");
+            let live = forced(&live, &second, "two", "2");
+            let merged = merge(&strip(&live), &second, root(Kind::Deployment));
+            prop_assert_eq!(merged, strip(&live));
+        }
+
+        #[test]
+        fn nobody_owns_what_an_update_took_away(first in configuration(), second in configuration()) {
+            let live = forced(&json!({"metadata": {}}), &first, "one", "1");
+            let mut changed = second.clone();
+            track_update(Kind::Deployment, &live, &mut changed, &manager("hand", Operation::Update), "2");
+            let there = fields_of(&strip(&changed), root(Kind::Deployment));
+            for (_, entry) in read(&changed) {
+                prop_assert!(covers(&there, &entry.fields), "{:?} in {:?}", entry.fields.paths(), there.paths());
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::object::{annotation, at, deleting, has_finalizer, items, map_mut, tex
 use crate::quantity;
 use crate::status::Status;
 use crate::store::{Key, State};
-use crate::write::{Part, Writer, change, create, event};
+use crate::write::{Deletion, Part, Writer, change, create, delete, event};
 
 /// The annotation by which the scheduler tells where the first consumer is.
 pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
@@ -47,6 +47,9 @@ pub(super) fn volume(state: &mut State, key: &Key, volume: &Value) -> Result<Nex
         volume["status"]["phase"] = json!(phase);
         Ok(volume)
     })?;
+    if phase == "Released" && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete" {
+        delete(state, key, &Deletion::default(), false)?;
+    }
     Ok(Next::Done)
 }
 
@@ -81,7 +84,7 @@ fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status
         "spec": {
             "capacity": {"storage": size}, "accessModes": claim["spec"]["accessModes"],
             "storageClassName": class["metadata"]["name"], "volumeMode": claim["spec"]["volumeMode"],
-            "persistentVolumeReclaimPolicy": "Retain", "csi": {"driver": provisioner, "volumeHandle": uid(claim)},
+            "persistentVolumeReclaimPolicy": class["reclaimPolicy"], "csi": {"driver": provisioner, "volumeHandle": uid(claim)},
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": key.namespace,
                 "name": key.name, "uid": uid(claim)},
         },

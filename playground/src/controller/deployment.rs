@@ -58,12 +58,10 @@ pub(super) fn reconcile(state: &mut State, key: &Key, deployment: &Value) -> Res
                 }
             }
         }
-        Some(new) => {
-            if !lingering(state, deployment, &old)? {
-                scale(state, deployment, new, wanted)?;
-            }
+        Some(new) if !lingering(state, deployment, &old)? => {
+            scale(state, deployment, new, wanted)?;
         }
-        None => {}
+        _ => {}
     }
     if recreate && !paused {
         for set in &old {
@@ -117,7 +115,7 @@ fn begin(state: &mut State, deployment: &Value, old: &[Object], size: i64) -> Re
             "ownerReferences": [controller_reference(Kind::Deployment, deployment)],
         },
         "spec": {
-            "replicas": size, "minReadySeconds": number(deployment, "/spec/minReadySeconds"), "selector": selector,
+            "replicas": size, "minReadySeconds": deployment["spec"]["minReadySeconds"], "selector": selector,
             "template": template,
         },
     });
@@ -140,7 +138,7 @@ fn renew(state: &mut State, deployment: &Value, new: Object, old: &[Object]) -> 
     let written = change(state, &Key::of(Kind::ReplicaSet, &new), Part::Main, &children::writer(), |set| {
         let mut set = set.clone();
         map_mut(&mut set, &["metadata", "annotations"]).insert(REVISION.to_owned(), json!(wanted.to_string()));
-        set["spec"]["minReadySeconds"] = json!(minimum);
+        set["spec"]["minReadySeconds"] = if minimum > 0 { json!(minimum) } else { Value::Null };
         Ok(set)
     })?;
     Ok(written.object)

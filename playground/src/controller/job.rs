@@ -77,7 +77,7 @@ pub(super) fn reconcile(state: &mut State, key: &Key, job: &Value) -> Result<Nex
         let missing = wanted.map_or(parallel, |wanted| parallel.min(wanted - succeeded));
         // One that starts again after a success without a number of completions is not wanted.
         let missing = if wanted.is_none() && succeeded > 0 { running } else { missing };
-        for _ in running..missing {
+        for _ in 0..missing.saturating_sub(running) {
             match children::create_pod(state, Kind::Job, job, |_| ()) {
                 Ok(pod) => {
                     let message = format!("Created pod: {}", name(&pod));

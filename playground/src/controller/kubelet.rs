@@ -109,7 +109,9 @@ pub(super) fn state_of(pod: &Value) -> &str {
         return "Running";
     }
     let containers = items(pod, "/status/containerStatuses");
-    if let Some(reason) = containers.iter().find_map(|one| one["state"]["waiting"]["reason"].as_str()) {
+    let all = items(pod, "/status/initContainerStatuses").iter().chain(containers);
+    let mut reasons = all.filter_map(|one| one["state"]["waiting"]["reason"].as_str());
+    if let Some(reason) = reasons.find(|reason| *reason != "PodInitializing") {
         return reason;
     }
     if containers.iter().any(|one| one["state"]["running"].is_object()) { "NotReady" } else { "" }
@@ -135,6 +137,10 @@ pub(super) fn describe(
             _ if started => "Running",
             _ => "Pending",
         };
+        // An init container that cannot be pulled holds all others back.
+        let names = |one: &Value| message.contains(&format!("\"{}\"", text(one, "/image")));
+        let pulling = matches!(word, "ErrImagePull" | "ImagePullBackOff");
+        let blocked = pulling && items(&pod, "/spec/initContainers").iter().any(names);
         let lists: Vec<(&str, Value)> =
             [("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")]
                 .into_iter()
@@ -142,8 +148,14 @@ pub(super) fn describe(
                 .map(|(list, field)| {
                     let init = list == "initContainers";
                     let all = items(&pod, &format!("/spec/{list}"));
-                    let all: Vec<Value> =
-                        all.iter().map(|one| container(one, init, started, word, message, digests, &now)).collect();
+                    let all: Vec<Value> = all
+                        .iter()
+                        .map(|one| {
+                            let held = blocked && !(init && names(one));
+                            let (word, message) = if held { ("PodInitializing", "") } else { (word, message) };
+                            container(one, init, started, word, message, digests, &now)
+                        })
+                        .collect();
                     (field, Value::Array(all))
                 })
                 .collect();

@@ -27,7 +27,8 @@ pub(super) fn reconcile(
     pod: &Value,
 ) -> Result<Next, Status> {
     if deleting(pod) {
-        return end(state, key, pod).map(|()| Next::Done);
+        end(state, key, pod);
+        return Ok(Next::Done);
     }
     if matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
         return Ok(Next::Done);
@@ -44,7 +45,7 @@ pub(super) fn reconcile(
     if let Some(started) = queue.started.get(uid(pod)) {
         let passed = started.elapsed();
         if passed < cluster.options.pod_delay {
-            return Ok(Next::After(cluster.options.pod_delay - passed));
+            return Ok(Next::After(cluster.options.pod_delay.saturating_sub(passed)));
         }
     }
     let fault = [FAULT, OTHER_FAULT].into_iter().map(|key| annotation(pod, key)).find(|fault| FAULTS.contains(fault));
@@ -65,17 +66,16 @@ pub(super) fn reconcile(
 }
 
 /// Lets go of a pod that is being deleted: there is no container to wait for.
-fn end(state: &mut State, key: &Key, pod: &Value) -> Result<(), Status> {
+fn end(state: &mut State, key: &Key, pod: &Value) {
     if items(pod, "/metadata/finalizers").is_empty() {
         state.remove(key, None);
-        return Ok(());
+        return;
     }
     if pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0 {
         let mut last = pod.clone();
         last["metadata"]["deletionGracePeriodSeconds"] = serde_json::json!(0);
         state.put(Kind::Pod, last);
     }
-    Ok(())
 }
 
 /// The first volume whose ConfigMap or Secret is not there.

@@ -13,8 +13,6 @@ use crate::status::Status;
 use crate::store::{Key, Object, State};
 use crate::write::{Part, Writer, change, event};
 
-const ZONE: &str = "topology.kubernetes.io/zone";
-
 /// Gives a pod a node, or says why there is none.
 pub(super) fn schedule(state: &mut State, key: &Key, pod: &Value) -> Result<(), Status> {
     let nodes = state.list(Kind::Node, None);
@@ -27,7 +25,7 @@ pub(super) fn schedule(state: &mut State, key: &Key, pod: &Value) -> Result<(), 
         let why = format!("0/{total} nodes are available: pod has unbound immediate PersistentVolumeClaims. not found");
         return refuse(state, key, pod, &why);
     }
-    if items(pod, "/spec/schedulingGates").first().is_some() {
+    if !items(pod, "/spec/schedulingGates").is_empty() {
         return Ok(());
     }
     let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -61,19 +59,20 @@ pub(super) fn schedule(state: &mut State, key: &Key, pod: &Value) -> Result<(), 
     bind(state, key, pod, node)
 }
 
+/// Binds as the subresource `binding` does: nobody owns the fields that it sets.
 fn bind(state: &mut State, key: &Key, pod: &Value, node: &Value) -> Result<(), Status> {
-    change(state, key, Part::Main, &writer(), |pod| {
-        let mut pod = pod.clone();
-        pod["spec"]["nodeName"] = json!(name(node));
-        let zone = label(node, ZONE);
-        if !zone.is_empty() {
-            map_mut(&mut pod, &["metadata", "labels"]).insert(ZONE.to_owned(), json!(zone));
+    let mut bound = pod.clone();
+    bound["spec"]["nodeName"] = json!(name(node));
+    for topology in ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"] {
+        let place = label(node, topology);
+        if !place.is_empty() {
+            map_mut(&mut bound, &["metadata", "labels"]).insert(topology.to_owned(), json!(place));
         }
-        Ok(pod)
-    })?;
+    }
+    state.put(Kind::Pod, bound);
     change(state, key, Part::Status, &writer(), |pod| {
         let mut pod = pod.clone();
-        let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null});
+        let condition = json!({"type": "PodScheduled", "status": "True"});
         set_condition(&mut pod["status"], condition);
         Ok(pod)
     })?;

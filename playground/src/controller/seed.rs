@@ -19,7 +19,7 @@ pub(crate) const MINIMUM: &str = "minimum";
 /// Makes the first objects.
 pub(crate) fn seed(cluster: &Cluster) -> Result<(), Status> {
     cluster.store.write(|state| {
-        let writer = Writer::controller("playground");
+        let writer = Writer::controller("kube-apiserver");
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             create(state, Kind::Namespace, "", body, &writer)?;
@@ -30,7 +30,7 @@ pub(crate) fn seed(cluster: &Cluster) -> Result<(), Status> {
             let body = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": {
                 "kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": node.architecture,
                 "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": node.architecture,
-                "topology.kubernetes.io/zone": node.zone,
+                "topology.kubernetes.io/region": "region-0", "topology.kubernetes.io/zone": node.zone,
             }}});
             create(state, Kind::Node, "", body, &writer)?;
             let (major, minor) = cluster.options.kubernetes_version;

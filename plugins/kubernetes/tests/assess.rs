@@ -97,7 +97,7 @@ fn objects_alone() {
         (json!({ "kind": "Pod", "status": { "phase": "Succeeded" } }), Healthy, "Succeeded"),
         (json!({ "kind": "Pod", "status": { "phase": "Pending" } }), Progressing, "Starting"),
     ] {
-        let health = assess(vec![live(object.clone(), &[])]);
+        let health = assess(&[live(object.clone(), &[])]);
         assert_eq!((health.items[0].state, health.items[0].reason.as_str()), (state, reason), "{object}");
         assert_eq!(health.state, state);
         assert!(!health.items[0].message.is_empty() || reason == "BackoffLimitExceeded", "{object}");
@@ -115,7 +115,7 @@ fn a_stateful_set_is_updated_up_to_its_partition() {
     for (partition, updated, ready, state) in
         [(0, 3, 3, Healthy), (0, 2, 3, Progressing), (2, 1, 3, Healthy), (2, 0, 3, Progressing), (2, 1, 2, Progressing)]
     {
-        let health = assess(vec![live(set(partition, updated, ready), &[])]);
+        let health = assess(&[live(set(partition, updated, ready), &[])]);
         assert_eq!(health.state, state, "{partition} {updated} {ready}");
     }
 }
@@ -147,7 +147,7 @@ fn pods_and_events_explain_why_a_deployment_is_not_ready() {
             live(replica_set("one-1", "1"), &[]),
             live(pod("one-1-a", "one-1", &status), &events),
         ];
-        let health = assess(objects);
+        let health = assess(&objects);
         assert_eq!(health.items.len(), 1, "pods and replica sets have no items of their own");
         let item = &health.items[0];
         assert_eq!((item.state, item.reason.as_str()), (state, reason), "{status}");
@@ -167,13 +167,13 @@ fn what_an_earlier_version_left_behind_explains_nothing() {
             live(replica_set("one-1", rollout), &[]),
             live(pod("one-1-a", "one-1", &crash), &[]),
         ];
-        assert_eq!(assess(objects).state, state, "{rollout}");
+        assert_eq!(assess(&objects).state, state, "{rollout}");
     }
     // Without it the pod itself does.
     for (image, state) in [("a/b:1", Degraded), ("a/b:0", Progressing)] {
         let mut pod = pod("one-1-a", "one-1", &crash);
         pod["spec"]["containers"][0]["image"] = image.into();
-        assert_eq!(assess(vec![live(waiting.clone(), &[]), live(pod, &[])]).state, state, "{image}");
+        assert_eq!(assess(&[live(waiting.clone(), &[]), live(pod, &[])]).state, state, "{image}");
     }
 }
 
@@ -181,17 +181,17 @@ fn what_an_earlier_version_left_behind_explains_nothing() {
 fn a_quota_is_named_by_the_event_of_the_replica_set() {
     let objects =
         vec![live(deployment(1, json!({})), &[]), live(replica_set("one-1", "1"), &[event("FailedCreate", "1")])];
-    let health = assess(objects);
+    let health = assess(&objects);
     assert_eq!((health.state, health.items[0].reason.as_str()), (Degraded, "FailedCreate"));
 }
 
 #[test]
 fn events_explain_claims_and_load_balancers() {
     let claim = json!({ "kind": "PersistentVolumeClaim", "status": { "phase": "Pending" } });
-    let health = assess(vec![live(claim, &[event("ProvisioningFailed", "1")])]);
+    let health = assess(&[live(claim, &[event("ProvisioningFailed", "1")])]);
     assert_eq!((health.state, health.items[0].reason.as_str()), (Degraded, "ProvisioningFailed"));
     let balancer = json!({ "kind": "Service", "spec": { "type": "LoadBalancer" } });
-    let health = assess(vec![live(balancer, &[event("SyncLoadBalancerFailed", "1")])]);
+    let health = assess(&[live(balancer, &[event("SyncLoadBalancerFailed", "1")])]);
     assert_eq!((health.state, health.items[0].reason.as_str()), (Degraded, "SyncLoadBalancerFailed"));
 }
 
@@ -211,17 +211,17 @@ fn together_they_are_as_the_most_urgent_of_them() {
         (live(failed, &[]), Degraded),
     ] {
         objects.push(object);
-        let health = assess(objects.clone());
+        let health = assess(&objects);
         assert_eq!(health.state, state);
         assert_eq!(health.items.len(), objects.len());
         assert_eq!(health.items.last().unwrap().state, state);
     }
 }
 
-fn assess(objects: Vec<Observed>) -> Health {
+fn assess(objects: &[Observed]) -> Health {
     let states = |health: &Health| health.items.iter().map(|item| item.state).collect::<Vec<HealthState>>();
-    let health = Kubernetes::assess(&conformance::target("{}"), &objects);
-    assert_eq!(states(&health), states(&Kubernetes::assess(&conformance::target("{}"), &objects)));
+    let health = Kubernetes::assess(&conformance::target("{}"), objects);
+    assert_eq!(states(&health), states(&Kubernetes::assess(&conformance::target("{}"), objects)));
     health
 }
 

@@ -7,7 +7,8 @@ use ropeway_driver_sdk::{
 use serde_json::{Value as Json, json};
 use std::hint::black_box;
 
-struct Misbehaving;
+/// Shows the fault that the revision of a request names.
+pub struct Misbehaving;
 
 impl Driver for Misbehaving {
     fn describe() -> Description {
@@ -83,7 +84,7 @@ impl Driver for Misbehaving {
                 Ok(rendered)
             }
             "chatter" => {
-                for _ in 0..100_000 {
+                for _ in 0..1000 {
                     log::info(&"blah ".repeat(200));
                 }
                 objects([])
@@ -115,6 +116,7 @@ impl Driver for Misbehaving {
 
 export_driver!(Misbehaving);
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a rendering returns")]
 fn objects(objects: impl IntoIterator<Item = Json>) -> Result<Rendered, DriverError> {
     let manifests = objects.into_iter().map(|object| manifest(object.to_string())).collect();
     Ok(Rendered { manifests, diagnostics: Vec::new() })

@@ -9,7 +9,6 @@ use std::{marker::PhantomData, sync::Once};
 
 pub use bindings::export;
 
-#[allow(missing_docs, unused_qualifications, clippy::pedantic)]
 pub mod bindings {
     //! Generated from the contract.
     wit_bindgen::generate!({

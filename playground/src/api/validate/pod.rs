@@ -11,10 +11,15 @@ use crate::status::Cause;
 
 /// Checks the spec of a pod or of a pod template.
 pub(crate) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    with_claims(spec, &[], path, causes);
+}
+
+/// Checks the spec of a pod that also has a volume for each of these claim templates.
+pub(crate) fn with_claims(spec: &Value, claims: &[Value], path: &str, causes: &mut Vec<Cause>) {
     if items(spec, "/containers").is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
-    let mut volumes = BTreeSet::new();
+    let mut volumes: BTreeSet<&str> = BTreeSet::new();
     for (index, volume) in items(spec, "/volumes").iter().enumerate() {
         let at = format!("{path}.volumes[{index}]");
         name(volume, &at, &mut volumes, causes);
@@ -23,6 +28,7 @@ pub(crate) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::forbidden(at, "may not specify more than 1 volume type"));
         }
     }
+    volumes.extend(claims.iter().map(|claim| text(claim, "/metadata/name")));
     let mut containers = BTreeSet::new();
     for list in ["containers", "initContainers"] {
         for (index, container) in items(spec, &format!("/{list}")).iter().enumerate() {

@@ -61,9 +61,9 @@ pub(super) fn render(
         }
         let item = json!({ "key": key, "path": key, "mode": mode });
         match &file.content {
-            ModelValue::Plain(content) => {
-                bytes += content.len();
-                plain.insert(key.clone(), Json::from(content.as_str()));
+            ModelValue::Plain(text) => {
+                bytes += text.len();
+                plain.insert(key.clone(), Json::from(text.as_str()));
                 plain_items.push(item);
             }
             ModelValue::Secret { secret: placeholder } => {

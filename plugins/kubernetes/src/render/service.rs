@@ -20,11 +20,11 @@ pub(super) fn render(context: &Context<'_>, component: &ComponentModel) -> Vec<J
         let mut spec = spec(component, component.ports.iter());
         spec.insert("clusterIP".to_owned(), Json::from("None"));
         spec.insert("publishNotReadyAddresses".to_owned(), Json::Bool(true));
-        services.push(service(context, component, &headless_name(component), spec));
+        services.push(service(context, component, &headless_name(component), &spec));
     }
     if component.ports.iter().any(|port| port.is_open) {
         let spec = spec(component, component.ports.iter().filter(|port| port.is_open));
-        services.push(service(context, component, &component.name, spec));
+        services.push(service(context, component, &component.name, &spec));
     }
     services
 }
@@ -41,7 +41,7 @@ fn spec<'a>(component: &ComponentModel, ports: impl Iterator<Item = &'a Port>) -
     spec
 }
 
-fn service(context: &Context<'_>, component: &ComponentModel, name: &str, spec: Map<String, Json>) -> Json {
+fn service(context: &Context<'_>, component: &ComponentModel, name: &str, spec: &Map<String, Json>) -> Json {
     json!({
         "apiVersion": "v1",
         "kind": "Service",

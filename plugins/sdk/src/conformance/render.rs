@@ -135,7 +135,7 @@ fn check_placeholders(which: &str, object: &Json, report: &mut Report) {
 
 /// Components and resources of a model.
 fn parts(model: &Json) -> impl Iterator<Item = &Json> {
-    ["/components", "/resources"].into_iter().flat_map(|list| model.pointer(list).and_then(Json::as_array)).flatten()
+    ["/components", "/resources"].into_iter().filter_map(|list| model.pointer(list).and_then(Json::as_array)).flatten()
 }
 
 fn at<'a>(value: &'a Json, pointer: &str) -> &'a str {

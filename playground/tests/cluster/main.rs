@@ -1,0 +1,32 @@
+//! What must hold of a cluster, on a playground and, where `ROPEWAY_TEST_CONTROLPLANE` names the executable of the real
+//! control plane, on that too. A difference is a bug of the playground.
+
+/// Runs each function as a test on a playground and on a real control plane.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod playground {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> {
+                super::$name(crate::setup::Subject::playground().await?).await
+            })*
+        }
+        mod real {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> {
+                match crate::setup::Subject::real().await? {
+                    Some(subject) => super::$name(subject).await,
+                    None => Ok(eprintln!("skipped: ROPEWAY_TEST_CONTROLPLANE is not set")),
+                }
+            })*
+        }
+    };
+}
+
+mod apply;
+mod faults;
+mod objects;
+mod registry;
+mod setup;
+mod storage;
+mod watching;
+mod workloads;
