@@ -55,7 +55,7 @@ pub async fn run(folder: Option<&Path>) -> anyhow::Result<Demo> {
     progress.title(&format!("Done in {}", seconds(began)));
     let server = &parts.server;
     progress.line(&format!("  GraphiQL     http://{}/graphql", server.http_addr));
-    progress.line(&format!("  sign in as   {} with the password {password}", ADMINISTRATOR));
+    progress.line(&format!("  sign in as   {ADMINISTRATOR} with the password {password}"));
     progress.line(&format!("  library      http://{} (embedded registry)", server.registry_addr));
     progress.line(&format!("  images from  http://{}", parts.source.host()));
     progress.line(&format!("  data         {}", parts.folder.display()));

@@ -67,7 +67,7 @@ impl Progress {
             .follow(operation, |event| {
                 bytes.take(event);
                 if let Some(progress) = event["progress"].as_f64().filter(|_| !is_of_step(event)) {
-                    bar.set_position((progress.clamp(0.0, 1.0) * 1000.0) as u64);
+                    bar.set_position(thousandths(progress));
                 } else if let Some(share) = bytes.share() {
                     bar.set_position(bar.position().max(share));
                 }
@@ -135,6 +135,12 @@ fn is_of_step(event: &Json) -> bool {
     event["step"].is_string()
 }
 
+/// A fraction of one, in thousandths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 1000")]
+fn thousandths(progress: f64) -> u64 {
+    (progress.clamp(0.0, 1.0) * 1000.0) as u64
+}
+
 /// What failed of an operation, one line each.
 fn failures(operation: &Json) -> String {
     let mut text = match operation["error"]["message"].as_str() {
@@ -143,7 +149,7 @@ fn failures(operation: &Json) -> String {
     };
     for step in operation["steps"].as_array().into_iter().flatten().filter(|step| step["state"] == "FAILED") {
         let (name, error) = (step["name"].as_str().unwrap_or("?"), step["error"].as_str().unwrap_or("?"));
-        text += &format!("\n    step {name}: {error}");
+        text.extend(["\n    step ", name, ": ", error]);
     }
     text
 }

@@ -32,6 +32,7 @@ pub fn answer<T, P: Payload>(result: error::Result<T>, wrap: impl FnOnce(T) -> P
 }
 
 /// A GraphQL error with `extensions.code`. The cause of an internal error goes to the log and no further.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 pub fn graphql_error(error: Error) -> async_graphql::Error {
     let cause = std::error::Error::source(&error).map(|cause| format!("{cause:?}"));
     match &error {

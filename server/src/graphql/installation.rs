@@ -277,7 +277,7 @@ impl Installation {
     /// Whose it is.
     async fn team(&self, ctx: &Context<'_>) -> async_graphql::Result<Team> {
         let row = load(ctx, TeamKey(self.row.team_id)).await.graphql()?;
-        row.map(Into::into).ok_or(Error::NotFound("the team")).graphql()
+        row.ok_or(Error::NotFound("the team")).graphql()
     }
 
     /// In which cluster it lives.
@@ -545,7 +545,7 @@ fn decode_upgrade(input: UpgradeInstallationInput) -> Result<Upgrade> {
     Ok(Upgrade {
         installation_id: id::decode(&input.installation_id, "installationId")?,
         version_id: id::decode(&input.version_id, "versionId")?,
-        components: input.components.map(decode_keys).transpose()?,
+        components: input.components.as_deref().map(decode_keys).transpose()?,
         accept: decode_accepted(input.accept)?,
         values: decode_values(input.values)?,
         plan_digest: input.plan_digest,
@@ -561,7 +561,7 @@ fn decode_uninstall(input: &UninstallInput) -> Result<Uninstall> {
     })
 }
 
-fn decode_keys(ids: Vec<ID>) -> Result<BTreeSet<ComponentKey>> {
+fn decode_keys(ids: &[ID]) -> Result<BTreeSet<ComponentKey>> {
     ids.iter()
         .take(1000)
         .map(|id| {

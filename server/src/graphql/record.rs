@@ -172,6 +172,7 @@ pub struct RecordQuery;
 pub struct RecordMutation;
 
 #[Object]
+#[expect(clippy::wrong_self_convention, reason = "the names are those of the API")]
 impl UpgradeRecord {
     /// Its global id.
     pub async fn id(&self) -> ID {
@@ -237,7 +238,7 @@ impl UpgradeRecord {
     /// The operation that carries it out, or did.
     async fn operation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Operation>> {
         match self.row.operation_id {
-            Some(id) => Ok(load(ctx, OperationKey(id)).await.graphql()?.map(Into::into)),
+            Some(id) => load(ctx, OperationKey(id)).await.graphql(),
             None => Ok(None),
         }
     }

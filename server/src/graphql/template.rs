@@ -176,7 +176,7 @@ impl AppTemplate {
     /// The team that it belongs to; of enterprise scope it may have none.
     async fn team(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Team>> {
         match self.row.team_id {
-            Some(id) => load(ctx, TeamKey(id)).await.map(|team| team.map(Into::into)).graphql(),
+            Some(id) => load(ctx, TeamKey(id)).await.graphql(),
             None => Ok(None),
         }
     }

@@ -100,13 +100,13 @@ pub(super) async fn run<P: Perform>(
         numbers: HashMap::new(),
         stopping: false,
     };
-    let result = run.to_its_end(shutdown).await;
+    let result = run.finish_all(shutdown).await;
     run.running.shutdown().await;
     result
 }
 
 impl<P: Perform> Run<'_, P> {
-    async fn to_its_end(&mut self, shutdown: &CancellationToken) -> Result<Left, JournalError> {
+    async fn finish_all(&mut self, shutdown: &CancellationToken) -> Result<Left, JournalError> {
         let mut drain_until = None;
         loop {
             if drain_until.is_none() {

@@ -122,20 +122,19 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     };
     let changes: Vec<_> =
         plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();
-    let gone = |desired: bool, deployed: bool| !desired && deployed;
     let scope = Scope {
         components: desired.components.keys().copied().filter(|key| chosen(Owner::Component(*key))).collect(),
         resources: desired.resources.keys().copied().filter(|key| chosen(Owner::Resource(*key))).collect(),
         gone_components: state
             .components
             .iter()
-            .filter(|(key, row)| gone(row.desired.is_some(), row.deployed.is_some()) && chosen(Owner::Component(**key)))
+            .filter(|(key, row)| row.desired.is_none() && chosen(Owner::Component(**key)))
             .map(|(key, _)| *key)
             .collect(),
         gone_resources: state
             .resources
             .iter()
-            .filter(|(key, row)| gone(row.desired.is_some(), row.deployed.is_some()) && chosen(Owner::Resource(**key)))
+            .filter(|(key, row)| row.desired.is_none() && chosen(Owner::Resource(**key)))
             .map(|(key, _)| *key)
             .collect(),
         delete_volumes: false,

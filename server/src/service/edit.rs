@@ -155,12 +155,11 @@ fn input_path<'a>(path: &[&'a str]) -> Vec<&'a str> {
         [top @ ("name" | "slug" | "kind"), ..] => vec![top],
         ["image", ..] => vec!["image"],
         ["scale", "rule", rest @ ..] => [&["settings", "scaleRule"], rest].concat(),
-        ["scale", rest @ ..] => [&["settings"], rest].concat(),
         ["probes", index, rest @ ..] => {
             let rest = rest.iter().copied().filter(|segment| *segment != "action");
             ["settings", "probes", index].into_iter().chain(rest).collect()
         }
-        rest => [&["settings"], rest].concat(),
+        ["scale", rest @ ..] | rest => [&["settings"], rest].concat(),
     }
 }
 

@@ -123,17 +123,7 @@ impl Observed {
         deadline_seconds: u32,
     ) -> Result<Vec<NewStep>, GraphError> {
         let pull = self.pull();
-        rollout::steps(
-            &self.reached,
-            &self.state,
-            &self.team,
-            desired,
-            rollout,
-            scope,
-            &self.live,
-            pull.as_ref(),
-            deadline_seconds,
-        )
+        rollout::steps(&self.state, &self.team, desired, rollout, scope, &self.live, pull.as_ref(), deadline_seconds)
     }
 
     /// The digests of the driver and of its configuration, which every plan rests on.

@@ -113,11 +113,14 @@ pub async fn observe(app: &App, ids: &[ApplicationId]) -> Result<HashMap<Applica
     Ok(answers.into_iter().flatten().map(|(id, answer)| (id, Arc::new(answer.unwrap_or_else(Live::Silent)))).collect())
 }
 
-/// How the Kubernetes resources of applications are, by their keys.
+/// How Kubernetes resources are, by their keys.
+pub type ResourceConditions = HashMap<uuid::Uuid, Condition>;
+
+/// How the Kubernetes resources of applications are.
 pub async fn observe_resources(
     app: &App,
     ids: &[ApplicationId],
-) -> Result<HashMap<ApplicationId, Arc<HashMap<uuid::Uuid, Condition>>>> {
+) -> Result<HashMap<ApplicationId, Arc<ResourceConditions>>> {
     let wholes = load_wholes(app, ids).await?;
     let mut resources = load_resources(app, ids).await?;
     let mut of_cluster: HashMap<ClusterId, Vec<(Arc<Whole>, Vec<ResourceRow>)>> = HashMap::new();

@@ -107,7 +107,6 @@ pub async fn render(
 /// dependencies, and last what is deleted.
 #[expect(clippy::too_many_arguments, reason = "each is a part of the plan")]
 pub fn steps(
-    reached: &Reached,
     state: &ApplicationState,
     team: &Team,
     desired: &Installed,

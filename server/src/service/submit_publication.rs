@@ -41,6 +41,7 @@ const MAX_NUMBER_IN_TAG: usize = 64;
 
 /// What became of a submission.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Submitted {
     /// The sync is under way.
     Begun {
@@ -213,7 +214,8 @@ fn copies(
     rows: &[PublicationImage],
     known_repositories: &[String],
 ) -> Vec<NewStep> {
-    let mut distinct: BTreeMap<(&ImageSource, &Digest, &str), (Vec<&PlannedImage>, Vec<ImageId>)> = BTreeMap::new();
+    type Place<'a> = (&'a ImageSource, &'a Digest, &'a str);
+    let mut distinct: BTreeMap<Place<'_>, (Vec<&PlannedImage>, Vec<ImageId>)> = BTreeMap::new();
     for (image, row) in images.iter().zip(rows) {
         let entry = distinct.entry((&image.found.source, &image.found.source_digest, &image.repository)).or_default();
         entry.0.push(image);

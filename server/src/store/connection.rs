@@ -52,6 +52,7 @@ enum Pools {
 }
 
 /// A pooled connection to either database.
+#[expect(clippy::large_enum_variant, reason = "connections are few, and are not moved about")]
 pub enum Conn {
     /// To PostgreSQL.
     Postgres(deadpool::Object<PgConn>),

@@ -72,6 +72,7 @@ pub struct Operation {
 
 /// What a journal entry changes of an operation.
 #[derive(AsChangeset)]
+#[expect(clippy::ref_option_ref, reason = "what diesel derives")]
 #[diesel(table_name = operations, treat_none_as_null = true)]
 struct Progressed<'a> {
     state: Word<OperationState>,

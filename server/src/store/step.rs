@@ -48,6 +48,7 @@ pub struct Step {
 
 /// What a journal entry changes of a step.
 #[derive(AsChangeset)]
+#[expect(clippy::ref_option_ref, reason = "what diesel derives")]
 #[diesel(table_name = steps, treat_none_as_null = true)]
 struct Progressed<'a> {
     state: Word<StepState>,

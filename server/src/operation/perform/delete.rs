@@ -22,13 +22,12 @@ pub(super) async fn delete(app: &App, step: &StepContext, action: &Delete) -> Re
         let propagation = if doomed.orphan { Propagation::Orphan } else { Propagation::Background };
         match cluster.delete(&doomed.reference, &preconditions, propagation).await {
             Ok(Deleted::Requested) => leaving.push(doomed),
-            Ok(Deleted::Gone) => {}
+            // A kind that the cluster does not serve any more has no objects.
+            Ok(Deleted::Gone) | Err(Error::UnknownKind { .. }) => {}
             // Another object has its name, or a person took it from us: either way ours is no more.
             Err(error @ (Error::Replaced { .. } | Error::Foreign { .. })) => {
                 step.tell(&format!("Left alone: {error}")).await?;
             }
-            // A kind that the cluster does not serve any more has no objects.
-            Err(Error::UnknownKind { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
