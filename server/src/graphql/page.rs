@@ -16,6 +16,7 @@ pub const DEFAULT_FIRST: i32 = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
+/// A place in a list or in a stream of events. Opaque: use it as it came.
 #[Scalar]
 impl ScalarType for Cursor {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -10,6 +10,7 @@ pub struct ByteCount(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity(pub ropeway_domain::Quantity);
 
+/// A number of bytes: an integer that is not negative and may be larger than 32 bits.
 #[Scalar]
 impl ScalarType for ByteCount {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -27,6 +28,7 @@ impl ScalarType for ByteCount {
     }
 }
 
+/// A quantity as Kubernetes writes it, such as `250m` or `512Mi`.
 #[Scalar]
 impl ScalarType for Quantity {
     fn parse(value: Value) -> InputValueResult<Self> {

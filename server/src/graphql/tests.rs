@@ -6,6 +6,8 @@ mod cluster;
 mod library;
 mod page;
 mod people;
+mod publication;
 mod roles;
 mod schema;
 mod team;
+mod template;

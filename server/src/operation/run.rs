@@ -109,6 +109,9 @@ impl<P: Perform> Run<'_, P> {
     async fn finish_all(&mut self, shutdown: &CancellationToken) -> Result<Left, JournalError> {
         let mut drain_until = None;
         loop {
+            if drain_until.is_none() && shutdown.is_cancelled() {
+                drain_until = Some(Instant::now() + DRAIN);
+            }
             if drain_until.is_none() {
                 self.start_steps().await?;
             }
@@ -121,7 +124,7 @@ impl<P: Perform> Run<'_, P> {
                 () = sleep_until(abort_at) => return Err(JournalError::LostLease),
                 Some(ended) = self.running.join_next_with_id() => self.note_end(ended).await?,
                 () = sleep_until(self.lease.renew_at()) => self.renew().await?,
-                () = shutdown.cancelled(), if drain_until.is_none() => drain_until = Some(Instant::now() + DRAIN),
+                () = shutdown.cancelled(), if drain_until.is_none() => {}
                 () = sleep_until(drain_until.unwrap_or(abort_at)), if drain_until.is_some() => {
                     self.running.shutdown().await;
                     return self.leave(true).await;

@@ -8,7 +8,7 @@ use diesel::{
 };
 use diesel_async::{
     AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection, TransactionManager,
-    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool},
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool},
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -266,6 +266,8 @@ fn postgres_config(queries: Arc<AtomicU64>) -> ManagerConfig<PgConn> {
 
 fn sqlite_config(queries: Arc<AtomicU64>) -> ManagerConfig<SqliteConn> {
     let mut config = ManagerConfig::default();
+    // A file does not go away: asking whether the connection still works would only double the statements.
+    config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |path| {
         let path = path.to_owned();
         let queries = Arc::clone(&queries);

@@ -200,7 +200,7 @@ impl Bed {
                     clusters::kubeconfig.eq(secret),
                     clusters::accepts_teams.eq(true),
                     clusters::maintenance.eq(false),
-                    clusters::status.eq("HEALTHY"),
+                    clusters::status.eq("ONLINE"),
                     clusters::generation.eq(1_i64),
                     clusters::created_at.eq(now),
                 ))
