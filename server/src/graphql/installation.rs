@@ -261,6 +261,7 @@ pub struct InstallationQuery;
 #[derive(Default)]
 pub struct InstallationMutation;
 
+/// One version of one template living in an application.
 #[Object]
 impl Installation {
     /// Its global id.

@@ -171,6 +171,7 @@ pub struct RecordQuery;
 #[derive(Default)]
 pub struct RecordMutation;
 
+/// One upgrade or rollback of an installation, with what it changed.
 #[Object]
 #[expect(clippy::wrong_self_convention, reason = "the names are those of the API")]
 impl UpgradeRecord {

@@ -4,10 +4,14 @@ use super::bed::{Bed, Person, document, text};
 use crate::{
     demo::source::Source,
     id::{ApplicationId, ComponentId, VersionId},
+    on,
     operation::{feed::Topic, worker},
     registry,
-    store::{self, Key},
+    store::{self, schema::components},
 };
+use diesel::ExpressionMethods as _;
+use diesel::QueryDsl as _;
+use diesel_async::RunQueryDsl as _;
 use ropeway_playground::{Options, Playground};
 use serde_json::{Value as Json, json};
 use std::{net::SocketAddr, time::Duration};
@@ -119,9 +123,12 @@ impl Shop {
     async fn deployed(&self, component: &str) {
         let id = |text: &str| crate::graphql::id::parts(text).unwrap().1;
         let mut conn = self.bed.app.database.write().await.unwrap();
-        let row = store::component::find(&mut conn, ComponentId::new(id(component))).await.unwrap().unwrap();
-        let application = ApplicationId::new(id(&self.application));
-        store::component::mark_deployed(&mut conn, application, &[Key(row.key.0)]).await.unwrap();
+        let component = ComponentId::new(id(component));
+        let done = on!(&mut conn, |c| diesel::update(components::table.find(component))
+            .set(components::deployed.eq(components::desired))
+            .execute(c)
+            .await);
+        assert_eq!(done.unwrap(), 1);
     }
 
     fn input(&self, number: &str, more: Json) -> Json {
