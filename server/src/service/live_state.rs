@@ -121,9 +121,10 @@ pub async fn observe_resources(
     app: &App,
     ids: &[ApplicationId],
 ) -> Result<HashMap<ApplicationId, Arc<ResourceConditions>>> {
+    type Looked = (Arc<Whole>, Vec<ResourceRow>);
     let wholes = load_wholes(app, ids).await?;
     let mut resources = load_resources(app, ids).await?;
-    let mut of_cluster: HashMap<ClusterId, Vec<(Arc<Whole>, Vec<ResourceRow>)>> = HashMap::new();
+    let mut of_cluster: HashMap<ClusterId, Vec<Looked>> = HashMap::new();
     for (id, whole) in wholes {
         let rows = resources.remove(&id).unwrap_or_default();
         of_cluster.entry(whole.application.cluster_id).or_default().push((whole, rows));

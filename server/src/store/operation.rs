@@ -1,4 +1,5 @@
 //! Durable operations. Their states are written by `operation::journal` alone.
+#![expect(clippy::ref_option_ref, reason = "what diesel derives")]
 
 use crate::{
     id::{ApplicationId, ClusterId, EnterpriseId, Id, InstallationId, OperationId, PublicationId, RecordId, TeamId},
@@ -72,7 +73,6 @@ pub struct Operation {
 
 /// What a journal entry changes of an operation.
 #[derive(AsChangeset)]
-#[expect(clippy::ref_option_ref, reason = "what diesel derives")]
 #[diesel(table_name = operations, treat_none_as_null = true)]
 struct Progressed<'a> {
     state: Word<OperationState>,

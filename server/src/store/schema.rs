@@ -1,5 +1,5 @@
 //! The tables, as both databases have them. The migrations say what they are for.
-#![expect(clippy::wildcard_imports, reason = "the macro's own way to name column types")]
+#![allow(clippy::wildcard_imports, reason = "the macro's own way to name column types")]
 #![expect(missing_docs, reason = "what diesel's macro makes has no documentation of its own")]
 
 diesel::table! {

@@ -1,4 +1,5 @@
 //! The steps of operations. Their states are written by `operation::journal` alone.
+#![expect(clippy::ref_option_ref, reason = "what diesel derives")]
 
 use crate::{
     id::OperationId,
@@ -48,7 +49,6 @@ pub struct Step {
 
 /// What a journal entry changes of a step.
 #[derive(AsChangeset)]
-#[expect(clippy::ref_option_ref, reason = "what diesel derives")]
 #[diesel(table_name = steps, treat_none_as_null = true)]
 struct Progressed<'a> {
     state: Word<StepState>,

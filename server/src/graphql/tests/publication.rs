@@ -131,6 +131,7 @@ impl Shop {
         assert_eq!(done.unwrap(), 1);
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
     fn input(&self, number: &str, more: Json) -> Json {
         let mut input = json!({
             "applicationId": self.application, "templateId": self.template, "number": number,

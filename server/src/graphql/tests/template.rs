@@ -30,6 +30,7 @@ impl People {
         Self { bed, owner, viewer, outsider, team }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
     fn input(&self, name: &str, scope: &str, more: Json) -> Json {
         let mut input =
             json!({ "enterpriseId": self.bed.enterprise, "teamId": self.team, "name": name, "scope": scope });
