@@ -105,7 +105,7 @@ impl TestCluster {
         let all = ListParams::default();
         let mut found = BTreeMap::new();
         for one in Api::<Deployment>::namespaced(client.clone(), namespace).list(&all).await? {
-            let spec = one.spec.unwrap_or_default();
+            let spec = one.spec;
             let ready = one.status.and_then(|status| status.ready_replicas).unwrap_or(0);
             let pod = spec.template.spec.unwrap_or_default();
             let workload = Workload {
@@ -116,7 +116,7 @@ impl TestCluster {
             found.insert(one.metadata.name.unwrap_or_default(), workload);
         }
         for one in Api::<StatefulSet>::namespaced(client, namespace).list(&all).await? {
-            let spec = one.spec.unwrap_or_default();
+            let spec = one.spec;
             let ready = one.status.and_then(|status| status.ready_replicas).unwrap_or(0);
             let pod = spec.template.spec.unwrap_or_default();
             let workload = Workload {

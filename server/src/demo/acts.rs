@@ -129,9 +129,10 @@ impl ApplicationView {
         Ok(found.and_then(|file| file["content"].as_str()).map(str::to_owned))
     }
 
-    /// The digest of a component's image.
-    pub fn image_digest(&self, component: &str) -> anyhow::Result<&str> {
-        text(self.component(component)?, "/imageDigest")
+    /// What a component's image is known by: its digest, or its reference where nobody has asked for the digest.
+    pub fn image(&self, component: &str) -> anyhow::Result<&str> {
+        let component = self.component(component)?;
+        text(component, "/imageDigest").or_else(|_| text(component, "/image"))
     }
 
     /// The path that a component's readiness probe asks.

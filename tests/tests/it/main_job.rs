@@ -16,9 +16,11 @@ async fn an_application_is_composed_published_installed_upgraded_and_rolled_back
         return Ok(());
     }
     let clusters = TestCluster::two_playgrounds().await?;
-    let app = TestApp::start().await?;
-    four_acts(&app, &clusters, "acts").await?;
-    app.end().await
+    TestApp::run(async |app| {
+        four_acts(app, &clusters, "acts").await?;
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,10 +35,7 @@ async fn the_same_holds_on_real_control_planes_with_postgresql_and_docker_regist
         return Ok(());
     };
     match TestApp::start_big().await? {
-        Ok(app) => {
-            four_acts(&app, &clusters, "real-acts").await?;
-            app.end().await
-        }
+        Ok(app) => app.run_this(async |app| four_acts(app, &clusters, "real-acts").await).await,
         Err(reason) => {
             skip(NAME, reason);
             Ok(())
@@ -97,17 +96,19 @@ async fn secrets_differ(clusters: &[TestCluster; 2], scene: &Scene) -> anyhow::R
 #[tokio::test(flavor = "multi_thread")]
 async fn two_installations_in_one_namespace_do_not_mix() -> anyhow::Result<()> {
     let clusters = TestCluster::two_playgrounds().await?;
-    let app = TestApp::start().await?;
-    let scene = app.scene(&clusters, "twice").await?;
-    let composed = compose::compose(&scene).await?;
-    let template = publish::create_template(&scene).await?;
-    let version = publish::publish(&scene, &composed.application, &template, "2.9").await?;
-    let one = install::install(&scene, &version.version).await?;
-    let before = clusters[1].workloads(&scene.second_team).await?;
-    let again = install::prepare(&scene, &version.version).await;
-    ensure!(again.is_err(), "the slug of the team is taken");
-    ensure!(clusters[1].workloads(&scene.second_team).await? == before, "a plan changed something");
-    let view: acts::ApplicationView = scene.application(&one.application).await?;
-    ensure!(view.is_running()?);
-    app.end().await
+    TestApp::run(async |app| {
+        let scene = app.scene(&clusters, "twice").await?;
+        let composed = compose::compose(&scene).await?;
+        let template = publish::create_template(&scene).await?;
+        let version = publish::publish(&scene, &composed.application, &template, "2.9").await?;
+        let one = install::install(&scene, &version.version).await?;
+        let before = clusters[1].workloads(&scene.second_team).await?;
+        let again = install::prepare(&scene, &version.version).await;
+        ensure!(again.is_err(), "the slug of the team is taken");
+        ensure!(clusters[1].workloads(&scene.second_team).await? == before, "a plan changed something");
+        let view: acts::ApplicationView = scene.application(&one.application).await?;
+        ensure!(view.is_running()?);
+        Ok(())
+    })
+    .await
 }

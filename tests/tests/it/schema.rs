@@ -33,26 +33,32 @@ fn the_schema_file_is_what_the_server_serves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_in_the_schema_is_described() -> anyhow::Result<()> {
-    let app = TestApp::start().await?;
-    let data = app.client.ask(INTROSPECTION, json!({})).await?;
-    let types = data["__schema"]["types"].as_array().context("there are types")?;
-    let mut bare = Vec::new();
-    for one in types.iter().filter(|one| !is_of_the_language(one)) {
-        let name = one["name"].as_str().unwrap_or_default();
-        let is_relay = name.ends_with("Connection") || name.ends_with("Edge");
-        note(&mut bare, name, one);
-        for list in ["fields", "inputFields", "enumValues"] {
-            for part in one[list].as_array().into_iter().flatten() {
-                let path = format!("{name}.{}", part["name"].as_str().unwrap_or_default());
-                note(&mut bare, &path, part);
-                for argument in part["args"].as_array().into_iter().flatten().filter(|_| !is_relay) {
-                    note(&mut bare, &format!("{path}({})", argument["name"].as_str().unwrap_or_default()), argument);
+    TestApp::run(async |app| {
+        let data = app.client.ask(INTROSPECTION, json!({})).await?;
+        let types = data["__schema"]["types"].as_array().context("there are types")?;
+        let mut bare = Vec::new();
+        for one in types.iter().filter(|one| !is_of_the_language(one)) {
+            let name = one["name"].as_str().unwrap_or_default();
+            let is_relay = name.ends_with("Connection") || name.ends_with("Edge");
+            note(&mut bare, name, one);
+            for list in ["fields", "inputFields", "enumValues"] {
+                for part in one[list].as_array().into_iter().flatten() {
+                    let path = format!("{name}.{}", part["name"].as_str().unwrap_or_default());
+                    note(&mut bare, &path, part);
+                    for argument in part["args"].as_array().into_iter().flatten().filter(|_| !is_relay) {
+                        note(
+                            &mut bare,
+                            &format!("{path}({})", argument["name"].as_str().unwrap_or_default()),
+                            argument,
+                        );
+                    }
                 }
             }
         }
-    }
-    ensure!(bare.is_empty(), "{} elements have no description: {}", bare.len(), bare.join(", "));
-    app.end().await
+        ensure!(bare.is_empty(), "{} elements have no description: {}", bare.len(), bare.join(", "));
+        Ok(())
+    })
+    .await
 }
 
 fn note(bare: &mut Vec<String>, path: &str, element: &Json) {

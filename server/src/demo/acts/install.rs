@@ -69,7 +69,8 @@ pub async fn prepare(scene: &Scene, version: &str) -> anyhow::Result<(Json, Stri
     let first = plan(scene, &input).await?;
     let asks = list(&first, "/asks")?;
     if !asks.is_empty() {
-        let names: Vec<&str> = asks.iter().filter_map(|ask| ask["name"].as_str()).collect();
+        let last = |ask: &Json| ask["name"].as_str()?.rsplit('/').next().map(str::to_owned);
+        let names: Vec<String> = asks.iter().filter_map(last).collect();
         scene.progress.done(format!("the plan asks for {}, which is supplied", names.join(", ")));
         let value =
             |ask: &Json| json!({ "owner": ask["owner"], "name": ask["name"], "value": "tok-of-the-second-cluster" });

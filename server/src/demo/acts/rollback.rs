@@ -32,7 +32,7 @@ pub async fn roll_back(scene: &Scene, installed: &Installed, upgraded: &Upgraded
     ensure!(look["version"]["number"] == "2.9", "the installation is at {}", look["version"]["number"]);
     let view = scene.until_running(&installed.application).await?;
     for slug in [sample::API, "web"] {
-        let (now, before) = (view.image_digest(slug)?, installed.view.image_digest(slug)?);
+        let (now, before) = (view.image(slug)?, installed.view.image(slug)?);
         ensure!(now == before, "the image of {slug} did not come back: {now}");
     }
     ensure!(view.readiness_path(sample::API)? == Some(sample::READINESS[0]), "the probe did not come back");

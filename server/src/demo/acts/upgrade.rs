@@ -87,7 +87,7 @@ pub async fn upgrade(scene: &Scene, installed: &Installed, version: &str) -> any
         ensure!(kept.iter().any(|change| is_about(change, name)), "{name} is not listed as kept: {kept:?}");
     }
     let view = scene.until_running(&installed.application).await?;
-    ensure!(view.image_digest(sample::API)? != installed.view.image_digest(sample::API)?, "the image is the old one");
+    ensure!(view.image(sample::API)? != installed.view.image(sample::API)?, "the image is the old one");
     ensure!(view.readiness_path(sample::API)? == Some(sample::READINESS[1]), "the probe is the old one");
     ensure!(view.variable(sample::API, sample::NEW_VARIABLE)?.as_deref() == Some("on"), "the new variable is missing");
     check_kept(&view)?;
