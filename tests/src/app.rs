@@ -203,7 +203,7 @@ async fn unfinished(database: &ropeway::store::Database) -> anyhow::Result<i64> 
 fn config(folder: &Path, database: &TestDatabase) -> Config {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config::default();
-    config.data.folder = folder.to_owned();
+    folder.clone_into(&mut config.data.folder);
     config.database.url = Some(database.url().to_owned());
     config.http.listen = loopback;
     config.library.listen = loopback;

@@ -28,9 +28,9 @@ impl ServerProcess {
         let registry = registry.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let config = folder.join("ropeway.toml");
         let text = format!(
-            "[data]\nfolder = {:?}\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[library]\nlisten = \"{registry}\"\n\n\
+            "[data]\nfolder = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[library]\nlisten = \"{registry}\"\n\n\
              [operations]\nlease_seconds = 3\n\n[log]\nformat = \"json\"\n",
-            folder.join("data")
+            folder.join("data").display()
         );
         std::fs::write(&config, text)?;
         let mut child = Command::new(environment::server_executable()?)

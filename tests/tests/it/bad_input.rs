@@ -95,7 +95,7 @@ async fn an_image_that_is_missing_is_named_before_anything_is_copied() -> anyhow
             let payload = scene.client.change(DEPLOY, input).await?;
             let ended = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
             let state = ended["state"].as_str().unwrap_or_default();
-        ensure!(["FAILED", "PARTIAL"].contains(&state), "the operation is {state}");
+            ensure!(["FAILED", "PARTIAL"].contains(&state), "the operation is {state}");
             let said = ended.to_string();
             ensure!(said.contains("ImagePull") || said.contains("image"), "the reason is not the image: {said}");
         }

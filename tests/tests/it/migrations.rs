@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 
 #[test]
 fn both_databases_have_the_same_migrations() -> anyhow::Result<()> {
-    let [postgres, sqlite] = ["postgres", "sqlite"].map(|database| names(database));
+    let [postgres, sqlite] = ["postgres", "sqlite"].map(names);
     let (postgres, sqlite) = (postgres?, sqlite?);
     ensure!(!sqlite.is_empty() && postgres == sqlite, "{postgres:?} and {sqlite:?}");
     let [embedded, other] = ropeway::store::Database::migrations()?;
