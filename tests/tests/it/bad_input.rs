@@ -67,22 +67,6 @@ async fn a_kubeconfig_that_is_none_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_refuses_the_kubeconfig_is_shown_as_offline_with_the_reason() -> anyhow::Result<()> {
-    TestApp::run(async |app| {
-        let cluster = TestCluster::playground("refusing").await?;
-        let kubeconfig = cluster.kubeconfig.replace("token-of-a-test", "token-of-nobody");
-        let input = json!({
-            "enterpriseId": app.enterprise, "name": "refusing", "driver": "kubernetes", "kubeconfig": kubeconfig,
-        });
-        let payload = app.client.change(REGISTER, input).await?;
-        ensure!(payload["cluster"]["status"] == "OFFLINE", "{payload}");
-        ensure!(payload["cluster"]["statusMessage"].as_str().is_some_and(|reason| !reason.is_empty()), "{payload}");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_named_before_anything_is_copied() -> anyhow::Result<()> {
     let clusters = TestCluster::two_playgrounds().await?;
     TestApp::run(async |app| {

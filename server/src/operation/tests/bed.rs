@@ -181,9 +181,9 @@ impl Bed {
                     drivers::version.eq("1"),
                     drivers::digest.eq("sha256:0"),
                     drivers::source.eq("built in"),
-                    drivers::features.eq(none()),
+                    drivers::features.eq(b"[]".to_vec()),
                     drivers::config_schema.eq(none()),
-                    drivers::requests.eq(none()),
+                    drivers::requests.eq(b"[]".to_vec()),
                     drivers::created_at.eq(now),
                 ))
                 .execute(c)
