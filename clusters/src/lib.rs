@@ -33,6 +33,7 @@ mod probe;
 mod pull_secret;
 pub mod quantity;
 mod status;
+mod stuck_pods;
 mod watch;
 
 pub use access::Access;

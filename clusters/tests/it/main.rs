@@ -8,5 +8,6 @@ mod deleting;
 mod played;
 mod reaching;
 mod reading;
+mod rolling_back;
 mod support;
 mod watching;
