@@ -77,7 +77,8 @@ pub struct DryRun {
     /// What it would be if the conflicts were taken over; None if it is refused.
     pub would_be: Option<Value>,
     /// Why the cluster would refuse it: [`Error::Immutable`], [`Error::Invalid`], [`Error::Forbidden`],
-    /// [`Error::NamespaceMissing`] or [`Error::UnknownKind`].
+    /// [`Error::NamespaceMissing`] or [`Error::UnknownKind`]. Or why it would not even be sent: [`Error::OutOfBounds`],
+    /// which an object is whose kind turns out to belong to no namespace.
     pub refused: Option<Error>,
 }
 
@@ -141,7 +142,7 @@ impl Cluster {
     /// that by `live_before`.
     pub async fn dry_run(&self, object: &Value, scope: &Scope) -> Result<DryRun, Error> {
         let (reference, resource) = match self.admit(object, scope).await {
-            Err(error @ Error::UnknownKind { .. }) => {
+            Err(error @ (Error::UnknownKind { .. } | Error::OutOfBounds { .. })) => {
                 return Ok(DryRun { conflicts: Vec::new(), live_before: None, would_be: None, refused: Some(error) });
             }
             other => other?,

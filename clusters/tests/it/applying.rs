@@ -125,6 +125,41 @@ async fn an_unknown_field_is_refused_and_not_dropped() {
 }
 
 #[tokio::test]
+async fn an_object_of_the_whole_cluster_is_refused_by_a_dry_run_and_no_fault_of_the_cluster() {
+    for at in clusters("global").await {
+        let within = at.object("v1", "Namespace", "global", &json!({}));
+        let mut alone = within.clone();
+        alone["metadata"].as_object_mut().expect("metadata").remove("namespace");
+        for object in [within, alone] {
+            let found = at.cluster.dry_run(&object, &Scope::namespace(&at.namespace)).await.expect("dry run");
+            assert!(matches!(found.refused, Some(Error::OutOfBounds { .. })), "{:?}", found.refused);
+            assert_eq!((found.live_before, found.would_be), (None, None));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strategy_that_is_said_can_be_exchanged_for_another_and_back() {
+    for at in clusters("strategy").await {
+        let with = |strategy: Value| {
+            let mut deployment = at.deployment("web", 1, None);
+            deployment["spec"]["strategy"] = strategy;
+            deployment
+        };
+        let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}});
+        let anew = json!({"type": "Recreate"});
+        let made = at.cluster.apply(&with(rolling.clone()), &at.options(None)).await.expect("made");
+        let known = at.options(Some(&made.uid));
+        for strategy in [anew, rolling] {
+            let found = at.cluster.dry_run(&with(strategy.clone()), &Scope::namespace(&at.namespace)).await;
+            assert_eq!(found.expect("dry run").refused, None);
+            let changed = at.cluster.apply(&with(strategy.clone()), &known).await.expect("changed");
+            assert_eq!(changed.object["spec"]["strategy"], strategy);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_namespace_that_does_not_exist_is_a_result_of_its_own() {
     for at in clusters("missing").await {
         let mut object = at.config_map("settings", &[]);
