@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    Cluster, Created, Error, Refusal, Scope,
+    Cluster, Created, Error, ObjectRef, Refusal, Scope,
     object::{label, labels, uid},
 };
 
@@ -34,6 +34,8 @@ pub enum NamespaceState {
 impl Cluster {
     /// Makes a namespace with these labels and the one that says that Ropeway manages it, or says whose it is.
     /// One that is being deleted is refused with [`Refusal::Terminating`].
+    ///
+    /// It is looked for before it is made: whoever may make no namespaces may still use one that is there.
     pub async fn ensure_namespace(
         &self,
         name: &str,
@@ -42,10 +44,18 @@ impl Cluster {
         let mut wanted = given.clone();
         wanted.insert(labels::MANAGED_BY.into(), labels::ROPEWAY.into());
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": wanted}});
+        let there = match self.get(&ObjectRef::of(&namespace)?).await {
+            // Who may not look may still be allowed to make it.
+            Err(Error::Forbidden { refusal: Refusal::Permission, .. }) => None,
+            other => other?,
+        };
         let scope = Scope { namespace: String::new(), cluster_scoped: true };
-        let (live, made) = match self.create_if_absent(&namespace, &scope).await? {
-            Created::Made(live) => (live, true),
-            Created::Existed(live) => (live, false),
+        let (live, made) = match there {
+            Some(live) => (live, false),
+            None => match self.create_if_absent(&namespace, &scope).await? {
+                Created::Made(live) => (live, true),
+                Created::Existed(live) => (live, false),
+            },
         };
         let uid = uid(&live)
             .map(str::to_owned)
