@@ -1,6 +1,10 @@
 //! One cluster: a client behind a gate, and the one function through which requests go.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -11,7 +15,7 @@ use kube::{
     core::Status,
 };
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     Access, Clock, Error, Reachability,
@@ -20,6 +24,7 @@ use crate::{
     error::bounded_to,
     gate::{Closed, Gate},
     kubeconfig,
+    reserved::Sums,
     status::{About, error_of},
 };
 
@@ -68,6 +73,8 @@ struct Shared {
     breaker: Arc<Breaker>,
     limits: Limits,
     discovery: Discovery,
+    clock: Clock,
+    sums: Mutex<Sums>,
 }
 
 /// One request.
@@ -124,7 +131,7 @@ impl Cluster {
         clock: Clock,
     ) -> Result<Self, Error> {
         let config = kubeconfig::client_config(access).await?;
-        let breaker = Breaker::new(clock, limits.failures_to_open, limits.open_for);
+        let breaker = Breaker::new(clock.clone(), limits.failures_to_open, limits.open_for);
         let gate = Gate {
             places: Arc::new(Semaphore::new(limits.concurrent_requests.clamp(1, Semaphore::MAX_PERMITS))),
             breaker: Arc::clone(&breaker),
@@ -136,8 +143,8 @@ impl Cluster {
             message: "its certificates or keys cannot be used for a connection".into(),
         })?;
         let client = builder.with_layer(&gate).build();
-        let shared = Shared { name: name.into(), client, breaker, limits, discovery: Discovery::default() };
-        Ok(Self { shared: Arc::new(shared) })
+        let (name, discovery, sums) = (name.into(), Discovery::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { name, client, breaker, limits, discovery, clock, sums }) })
     }
 
     /// The name given at [`Cluster::connect`].
@@ -160,6 +167,14 @@ impl Cluster {
 
     pub(crate) fn discovery_cache(&self) -> &Discovery {
         &self.shared.discovery
+    }
+
+    pub(crate) fn sums(&self) -> &Mutex<Sums> {
+        &self.shared.sums
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.shared.clock.now()
     }
 
     /// Sends a request, and again while that can help, within the budget of a call.

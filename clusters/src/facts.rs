@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use crate::{Cluster, Error, Kind, Resource, cluster::Ask, object::strip_managed_fields, quantity};
 
-/// More nodes, classes or pods than this are not read.
+/// More nodes or classes than this are not read.
 const MAX_NODES: usize = 10_000;
 const MAX_CLASSES: usize = 500;
-const MAX_PODS: usize = 100_000;
 
 /// Extensions that change what an application can use, and the API by which each is recognised.
 const CAPABILITIES: [(&str, &str); 8] = [
@@ -64,9 +63,9 @@ pub struct NodeTotals {
     pub allocatable_memory_bytes: u64,
     /// CPU that pods can use there, in thousandths.
     pub allocatable_cpu_millis: u64,
-    /// Memory that the pods there have reserved, in bytes; None if pods may not be read.
+    /// Memory that the pods there reserve, in bytes, as it was at most some minutes ago; None if that is not known.
     pub requested_memory_bytes: Option<u64>,
-    /// CPU that the pods there have reserved, in thousandths; None if pods may not be read.
+    /// CPU that the pods there reserve, in thousandths, as it was at most some minutes ago; None if that is not known.
     pub requested_cpu_millis: Option<u64>,
 }
 
@@ -90,7 +89,8 @@ pub struct StorageClass {
 
 impl Cluster {
     /// Asks a cluster what it is and has. Fails if it cannot be reached or refuses the credentials; what these
-    /// credentials may not read is left out.
+    /// credentials may not read is left out. What pods reserve is summed only every ten minutes, and a cluster in which
+    /// that fails is none the worse for it.
     pub async fn probe(&self) -> Result<ClusterFacts, Error> {
         let version = self.ask(Ask::get("/version".into(), "the version")).await?.value;
         // The version needs no credentials, so ask something that does.
@@ -110,7 +110,7 @@ impl Cluster {
         };
         let mut totals = None;
         if let Some(nodes) = &nodes {
-            totals = Some(self.totals(nodes.len(), &ready).await?);
+            totals = Some(self.totals(nodes.len(), &ready).await);
         }
         let api_resources: BTreeSet<String> = resources.iter().map(name_of).collect();
         let is_default = |object: &Value, key: &str| {
@@ -163,7 +163,7 @@ impl Cluster {
         }
     }
 
-    async fn totals(&self, total: usize, ready: &[&Value]) -> Result<NodeTotals, Error> {
+    async fn totals(&self, total: usize, ready: &[&Value]) -> NodeTotals {
         let mut totals = NodeTotals { total, ready: ready.len(), ..NodeTotals::default() };
         let mut counted = BTreeSet::new();
         for node in ready {
@@ -179,51 +179,12 @@ impl Cluster {
                 .allocatable_cpu_millis
                 .saturating_add(allocatable("cpu").and_then(quantity::millis).unwrap_or(0));
         }
-        let (mut memory, mut cpu, mut seen, mut after) = (0_u64, 0_u64, 0_usize, None::<String>);
-        let (pods, running) = (Kind::new("v1", "Pod"), "status.phase!=Succeeded,status.phase!=Failed");
-        loop {
-            let page = match self.list_page_where(&pods, None, None, Some(running), 500, after.as_deref()).await {
-                Ok(page) => page,
-                // A list that takes so long that it expires tells nothing reliable.
-                Err(Error::Forbidden { .. } | Error::Expired) => return Ok(totals),
-                Err(other) => return Err(other),
-            };
-            seen += page.items.len();
-            for pod in &page.items {
-                let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
-                if counted.contains(node) && !is_over(pod) {
-                    memory = memory.saturating_add(requested(pod, "memory", quantity::whole));
-                    cpu = cpu.saturating_add(requested(pod, "cpu", quantity::millis));
-                }
-            }
-            after = page.next;
-            if after.is_none() || seen >= MAX_PODS {
-                totals.requested_memory_bytes = Some(memory);
-                totals.requested_cpu_millis = Some(cpu);
-                return Ok(totals);
-            }
+        if let Some(reserved) = self.reserved(&counted).await {
+            totals.requested_memory_bytes = Some(reserved.memory_bytes);
+            totals.requested_cpu_millis = Some(reserved.cpu_millis);
         }
+        totals
     }
-}
-
-/// What a pod reserves: its containers together with its sidecars, or its largest init container if that is more.
-fn requested(pod: &Value, what: &str, read: fn(&str) -> Option<u64>) -> u64 {
-    let of = |container: &Value| {
-        let asked = container.pointer("/resources/requests").and_then(|all| all.get(what)?.as_str());
-        asked.and_then(read).unwrap_or(0)
-    };
-    let containers = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    let is_sidecar = |container: &&Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
-    let inits: Vec<&Value> = containers("/spec/initContainers").collect();
-    let sidecars: u64 = inits.iter().filter(|c| is_sidecar(c)).map(|c| of(c)).fold(0, u64::saturating_add);
-    let first = inits.iter().filter(|c| !is_sidecar(c)).map(|c| of(c)).max().unwrap_or(0);
-    let together = containers("/spec/containers").map(of).fold(sidecars, u64::saturating_add);
-    let overhead = pod.pointer("/spec/overhead").and_then(|all| all.get(what)?.as_str()).and_then(read).unwrap_or(0);
-    together.max(first).saturating_add(overhead)
-}
-
-fn is_over(pod: &Value) -> bool {
-    matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
 }
 
 fn is_ready(node: &Value) -> bool {
@@ -254,23 +215,5 @@ fn storage_class(mut raw: Value) -> StorageClass {
         allows_growth: raw.get("allowVolumeExpansion").and_then(Value::as_bool).unwrap_or(false),
         waits_for_first_consumer: raw.get("volumeBindingMode").and_then(Value::as_str) == Some("WaitForFirstConsumer"),
         raw,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_pod_reserves_its_containers_or_its_largest_init_container() {
-        let container = |memory: &str| json!({"resources": {"requests": {"memory": memory}}});
-        let mut pod = json!({"spec": {"containers": [container("1Gi"), container("1Gi")],
-                                      "initContainers": [container("3Gi")]}});
-        assert_eq!(requested(&pod, "memory", quantity::whole), 3 << 30);
-        pod["spec"]["initContainers"][0]["restartPolicy"] = "Always".into();
-        assert_eq!(requested(&pod, "memory", quantity::whole), 5 << 30);
-        assert_eq!(requested(&pod, "cpu", quantity::millis), 0);
     }
 }

@@ -32,6 +32,7 @@ mod observe;
 mod probe;
 mod pull_secret;
 pub mod quantity;
+mod reserved;
 mod status;
 mod stuck_pods;
 mod watch;

@@ -78,23 +78,23 @@ impl Cluster {
         size: u16,
         after: Option<&str>,
     ) -> Result<Page, Error> {
-        self.list_page_where(kind, namespace, selector, None, size, after).await
+        self.page(kind, namespace, &query(size, selector, None, after), true).await
     }
 
-    pub(crate) async fn list_page_where(
+    /// The page that a [`query`] describes, asked for again and again if one is patient.
+    pub(crate) async fn page(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
-        labels: Option<&str>,
-        fields: Option<&str>,
-        size: u16,
-        after: Option<&str>,
+        query: &str,
+        patient: bool,
     ) -> Result<Page, Error> {
         namespace.map_or(Ok(()), check_segment)?;
         let resource = self.resource(kind).await?;
-        let path = format!("{}?{}", resource.path(namespace, None), query(size, labels, fields, after));
+        let path = format!("{}?{query}", resource.path(namespace, None));
         let described = format!("the list of {}", resource.plural);
-        let mut answer = self.ask(Ask::get(path, &described)).await?.value;
+        let ask = Ask { repeatable: patient, ..Ask::get(path, &described) };
+        let mut answer = self.ask(ask).await?.value;
         let next = answer
             .pointer("/metadata/continue")
             .and_then(Value::as_str)
@@ -135,7 +135,8 @@ impl Cluster {
     }
 }
 
-fn query(size: u16, labels: Option<&str>, fields: Option<&str>, after: Option<&str>) -> String {
+/// What of a kind is listed: at most so many, by labels and fields, from where a page ended.
+pub(crate) fn query(size: u16, labels: Option<&str>, fields: Option<&str>, after: Option<&str>) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &size.clamp(1, 500).to_string());
     for (key, value) in [("labelSelector", labels), ("fieldSelector", fields), ("continue", after)] {

@@ -9,5 +9,6 @@ mod played;
 mod reaching;
 mod reading;
 mod rolling_back;
+mod standing_in;
 mod support;
 mod watching;
