@@ -50,6 +50,21 @@ fn another_content_hash_changes_the_pods() {
     assert_ne!(before[0]["spec"]["template"], after[0]["spec"]["template"]);
 }
 
+/// What is not said is defaulted by the cluster and belongs to nobody: it would stay when the other strategy is said.
+#[test]
+fn a_deployment_says_its_strategy_with_and_without_a_disk() {
+    let mut model = corpus("minimal");
+    let strategy = |model: &Json| {
+        let objects = objects(&render(model).unwrap());
+        objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap()["spec"]["strategy"].clone()
+    };
+    let rolling = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } });
+    assert_eq!(strategy(&model), rolling);
+    model["components"][0]["volumes"] =
+        json!([{ "name": "data", "mountPath": "/data", "kind": "exclusive", "size": "1Gi" }]);
+    assert_eq!(strategy(&model), json!({ "type": "Recreate" }));
+}
+
 #[test]
 fn what_cannot_be_rendered_is_refused_with_its_place() {
     for (change, value, path, code) in [

@@ -60,11 +60,20 @@ pub(super) fn render(
     let selector = json!({ "matchLabels": labels::selector(component) });
     let (api_version, kind, name, mode, spec) = match component.kind {
         WorkloadKind::Deployment => {
-            let mut spec = json!({ "replicas": component.replicas, "selector": selector, "template": template });
-            if storage.has_single_writer {
-                // A new pod on another node would wait for a disk that the old one holds, and the old one for it.
-                spec["strategy"] = json!({ "type": "Recreate" });
-            }
+            // A new pod on another node would wait for a disk that the old one holds, and the old one for it. The other
+            // strategy is said too, although it is Kubernetes' own default: what it defaults is nobody's, so it would
+            // stay, and contradict, when the component gets a disk.
+            let strategy = if storage.has_single_writer {
+                json!({ "type": "Recreate" })
+            } else {
+                json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } })
+            };
+            let spec = json!({
+                "replicas": component.replicas,
+                "selector": selector,
+                "strategy": strategy,
+                "template": template,
+            });
             ("apps/v1", "Deployment", component.name.clone(), ApplyMode::ServerSideApply, spec)
         }
         WorkloadKind::StatefulSet => {
