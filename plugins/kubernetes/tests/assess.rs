@@ -187,12 +187,42 @@ fn a_quota_is_named_by_the_event_of_the_replica_set() {
 
 #[test]
 fn events_explain_claims_and_load_balancers() {
-    let claim = json!({ "kind": "PersistentVolumeClaim", "status": { "phase": "Pending" } });
+    let claim = json!({ "kind": "PersistentVolumeClaim", "spec": { "storageClassName": "files" },
+        "status": { "phase": "Pending" } });
     let health = assess(&[live(claim, &[event("ProvisioningFailed", "1")])]);
     assert_eq!((health.state, health.items[0].reason.as_str()), (Degraded, "ProvisioningFailed"));
     let balancer = json!({ "kind": "Service", "spec": { "type": "LoadBalancer" } });
     let health = assess(&[live(balancer, &[event("SyncLoadBalancerFailed", "1")])]);
     assert_eq!((health.state, health.items[0].reason.as_str()), (Degraded, "SyncLoadBalancerFailed"));
+}
+
+#[test]
+fn a_claim_that_waits_for_its_first_consumer_is_healthy_whatever_is_known_of_its_class() {
+    let claim = |class: &str, annotations: Json| {
+        json!({ "kind": "PersistentVolumeClaim", "metadata": { "name": "one", "annotations": annotations },
+            "spec": { "storageClassName": class }, "status": { "phase": "Pending" } })
+    };
+    let said =
+        |reason: &str| json!({ "type": "Normal", "reason": reason, "message": "it waits", "lastTimestamp": "2" });
+    let earlier = event("ProvisioningFailed", "1");
+    let making = json!({ "volume.kubernetes.io/selected-node": "node-1" });
+    for (class, annotations, events, state, reason) in [
+        // The class may not be read, or was made a moment ago: the cluster itself says that the claim waits.
+        ("unknown", json!({}), vec![said("WaitForFirstConsumer")], Healthy, "WaitForFirstConsumer"),
+        ("unknown", json!({}), vec![said("WaitForPodScheduled")], Healthy, "WaitForFirstConsumer"),
+        ("unknown", json!({}), vec![said("ExternalProvisioning")], Progressing, "Pending"),
+        // A warning from before, such as that the class was not there yet.
+        ("unknown", json!({}), vec![earlier.clone(), said("WaitForFirstConsumer")], Healthy, "WaitForFirstConsumer"),
+        ("disk", json!({}), vec![earlier.clone()], Healthy, "WaitForFirstConsumer"),
+        ("unknown", json!({}), vec![earlier.clone()], Degraded, "ProvisioningFailed"),
+        // It has its consumer, and its volume is being made.
+        ("disk", making.clone(), vec![said("WaitForFirstConsumer")], Progressing, "Pending"),
+        ("disk", making, vec![said("WaitForFirstConsumer"), earlier], Degraded, "ProvisioningFailed"),
+    ] {
+        let health = assess(&[live(claim(class, annotations.clone()), &events)]);
+        let item = &health.items[0];
+        assert_eq!((item.state, item.reason.as_str()), (state, reason), "{class} {annotations} {events:?}");
+    }
 }
 
 #[test]
