@@ -30,15 +30,20 @@ use chrono::{DateTime, Utc};
 use refusal::Refusal;
 use route::Target;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use store::Store;
+use tokio::time::MissedTickBehavior;
 use uploads::Uploads;
 use uuid::Uuid;
 
 const API_VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The pause between two looks for uploads that rest too long is a quarter of the time that they may rest, within this.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -102,10 +107,14 @@ struct Shared {
     challenge: HeaderValue,
 }
 
-/// The registry's routes, all under `/v2`. Prepares the data folder, which blocks shortly.
+/// The registry's routes, all under `/v2`. Prepares the data folder, which blocks shortly. As long as the routes are in
+/// use, a task looks for uploads that rest too long.
 ///
 /// # Errors
 /// [`StartError`] where the data folder or the realm cannot be used.
+///
+/// # Panics
+/// Outside of a tokio runtime.
 pub fn router(
     config: Config,
     authenticator: Arc<dyn Authenticator>,
@@ -120,6 +129,7 @@ pub fn router(
     let store = Store::open(&config.data_dir).map_err(unusable)?;
     let uploads = Uploads::open(&config.data_dir, &config.limits).map_err(unusable)?;
     let shared = Arc::new(Shared { store, uploads, authenticator, clock, ids, limits: config.limits, challenge });
+    tokio::spawn(sweep(Arc::downgrade(&shared), shared.limits.upload_expiry));
     Ok(Router::new()
         .route("/v2", any(base))
         .route("/v2/", any(base))
@@ -138,6 +148,17 @@ impl Default for Limits {
             body_idle: Duration::from_mins(1),
             max_tags: 1000,
         }
+    }
+}
+
+/// Gives up uploads that rest too long, also when nobody asks for anything any more. Ends with the registry.
+async fn sweep(shared: Weak<Shared>, expiry: Duration) {
+    let mut ticks = tokio::time::interval((expiry / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.uploads.sweep((shared.clock)()).await;
     }
 }
 

@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn request(host: &str, user: &str, method: Method, path: &str) -> RequestBuilder {
+    // Another test of this process may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new().request(method, format!("http://{host}{path}")).basic_auth(user, Some(PASSWORD))
 }
 
@@ -228,6 +230,44 @@ async fn everything_has_a_limit() {
     *now.lock().expect("not poisoned") += TimeDelta::hours(2);
     assert_eq!(another().await.0, 202, "uploads that rest for long make room");
     assert_eq!(files(&dir.path().join("registry/uploads")).len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_rests_too_long_goes_although_nobody_asks_for_anything() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let limits = Limits { upload_expiry: Duration::from_millis(40), ..Limits::default() };
+    let now = Arc::new(Mutex::new(support::now()));
+    let clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = {
+        let now = now.clone();
+        Arc::new(move || *now.lock().expect("not poisoned"))
+    };
+    let served = serve(embedded_with(dir.path(), limits, clock)).await;
+    let host = served.host();
+    let uploads = dir.path().join("registry/uploads");
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let answer = request(&host, USER, Method::POST, "/v2/web/blobs/uploads/").send().await.expect("answered");
+        begun.push(answer.headers()["location"].to_str().expect("text").to_owned());
+    }
+    // One rests after a piece, the other is being written.
+    let patch = request(&host, USER, Method::PATCH, &begun[0]).body("abandoned");
+    assert_eq!(patch.send().await.expect("answered").status(), 202);
+    let body = futures::stream::iter([Ok(Bytes::from_static(b"half of it"))])
+        .chain(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let sending = request(&host, USER, Method::PATCH, &begun[1]).body(reqwest::Body::wrap_stream(body)).send();
+    let sending = tokio::spawn(sending);
+    let sizes = || {
+        let sizes = files(&uploads).into_iter().filter_map(|path| std::fs::metadata(path).ok());
+        let mut sizes: Vec<u64> = sizes.map(|file| file.len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    eventually("both are there", || sizes() == [9, 10]).await;
+    *now.lock().expect("not poisoned") += TimeDelta::seconds(1);
+    eventually("only the one that is being written is there", || sizes() == [10]).await;
+    assert_eq!(ask(&host, USER, Method::GET, &begun[0]).await, (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    sending.abort();
+    eventually("the other goes too, once its writer is gone", || sizes().is_empty()).await;
 }
 
 #[tokio::test]

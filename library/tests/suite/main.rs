@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod auth;
+mod concurrency;
 mod contract;
 mod docker_registry;
 mod embedded;

@@ -58,6 +58,21 @@ impl Uploads {
         })
     }
 
+    /// Gives up the uploads that rest too long, with their files.
+    pub(in super::super) async fn sweep(&self, now: DateTime<Utc>) {
+        let expired: Vec<_> = self.sessions().extract_if(|_, session| session.expired(now, self.expiry)).collect();
+        if expired.is_empty() {
+            return;
+        }
+        let removed = blocking(move || {
+            drop(expired);
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!("Uploads that were given up could not be removed: {error}");
+        }
+    }
+
     /// Begins an upload, unless there are too many; those that rest too long make room.
     pub(super) async fn begin(
         &self,
@@ -66,6 +81,7 @@ impl Uploads {
         owner: &str,
         now: DateTime<Utc>,
     ) -> Result<Arc<Session>, Refusal> {
+        self.sweep(now).await;
         let path = self.dir.join(id.to_string());
         let file = blocking({
             let path = path.clone();
@@ -86,7 +102,6 @@ impl Uploads {
             }),
         });
         let mut sessions = self.sessions();
-        sessions.retain(|_, session| !session.expired(now, self.expiry));
         if sessions.len() >= self.most {
             let refusal = Refusal::new(Code::TooManyRequests, "there are too many uploads at the moment");
             return Err(refusal.with_retry_after());
