@@ -1,4 +1,5 @@
-//! The values that the API server fills in where an object leaves them out.
+//! The values that the API server fills in where an object leaves them out, and those that it leaves out where an object
+//! has them.
 
 use serde_json::{Map, Value, json};
 
@@ -165,7 +166,31 @@ fn network_policy(spec: &mut Fields) {
     }
 }
 
+/// A field that is the zero of its type is not stored, unless leaving it out would mean something else.
+fn leave_out_zeros(fields: &mut Fields, names: &[&str]) {
+    for name in names {
+        let zero = match fields.get(*name) {
+            Some(Value::Bool(value)) => !value,
+            Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+            Some(Value::String(text)) => text.is_empty(),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Object(map)) => map.is_empty(),
+            _ => false,
+        };
+        if zero {
+            fields.remove(*name);
+        }
+    }
+}
+
 fn pod_spec(spec: &mut Fields) {
+    leave_out_zeros(
+        spec,
+        &[
+            "hostNetwork", "hostPID", "hostIPC", "hostname", "subdomain", "nodeName", "nodeSelector", "tolerations",
+            "imagePullSecrets", "initContainers", "volumes", "serviceAccountName", "priorityClassName",
+        ],
+    );
     set_default(spec, "restartPolicy", "Always");
     set_default(spec, "dnsPolicy", "ClusterFirst");
     set_default(spec, "schedulerName", "default-scheduler");
@@ -185,6 +210,13 @@ fn pod_spec(spec: &mut Fields) {
 }
 
 fn container(fields: &mut Fields) {
+    leave_out_zeros(
+        fields,
+        &["stdin", "stdinOnce", "tty", "workingDir", "command", "args", "env", "envFrom", "ports", "volumeMounts"],
+    );
+    for mount in fields.get_mut("volumeMounts").and_then(Value::as_array_mut).into_iter().flatten() {
+        leave_out_zeros(map_mut(mount, &[]), &["readOnly", "subPath", "subPathExpr"]);
+    }
     set_default(fields, "resources", json!({}));
     set_default(fields, "terminationMessagePath", "/dev/termination-log");
     set_default(fields, "terminationMessagePolicy", "File");
@@ -194,15 +226,19 @@ fn container(fields: &mut Fields) {
     let always = !image.contains('@') && tag == "latest";
     set_default(fields, "imagePullPolicy", if always { "Always" } else { "IfNotPresent" });
     for port in fields.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        set_default(map_mut(port, &[]), "protocol", "TCP");
+        let port = map_mut(port, &[]);
+        leave_out_zeros(port, &["name", "hostPort", "hostIP"]);
+        set_default(port, "protocol", "TCP");
     }
     for variable in fields.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+        leave_out_zeros(map_mut(variable, &[]), &["value"]);
         if variable["valueFrom"]["fieldRef"].is_object() {
             set_default(map_mut(variable, &["valueFrom", "fieldRef"]), "apiVersion", "v1");
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(Value::Object(probe)) = fields.get_mut(name) {
+            leave_out_zeros(probe, &["initialDelaySeconds"]);
             for (field, value) in
                 [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
             {

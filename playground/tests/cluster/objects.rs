@@ -19,6 +19,7 @@ on_both!(
     a_deletion_keeps_its_preconditions,
     a_secret_is_stored_as_kubernetes_does,
     a_service_keeps_its_address,
+    zeros_are_left_out_where_they_say_nothing,
 );
 
 fn config(name: &str, data: &Value) -> Value {
@@ -338,5 +339,31 @@ async fn a_service_keeps_its_address(on: Subject) -> Result<()> {
     assert_eq!((status, &replaced["spec"]["clusterIP"]), (200, &address));
     let (status, _) = on.merge(&format!("{all}/s"), &json!({"spec": {"clusterIP": "10.96.200.200"}})).await?;
     assert_eq!(status, 422);
+    Ok(())
+}
+
+async fn zeros_are_left_out_where_they_say_nothing(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let path = format!("/apis/apps/v1/namespaces/{space}/deployments");
+    let mut wanted = deployment("web", "localhost/none:1", 0);
+    let container = &mut wanted["spec"]["template"]["spec"]["containers"][0];
+    container["readinessProbe"] = json!({"tcpSocket": {"port": 80}, "initialDelaySeconds": 0, "periodSeconds": 5});
+    container["stdin"] = json!(false);
+    container["args"] = json!([]);
+    container["env"] = json!([{"name": "EMPTY", "value": ""}]);
+    container["ports"] = json!([{"containerPort": 80, "hostPort": 0}]);
+    wanted["spec"]["template"]["spec"]["hostNetwork"] = json!(false);
+    wanted["spec"]["template"]["spec"]["nodeSelector"] = json!({});
+    let (status, made) = on.apply(&format!("{path}/web"), "ropeway", &wanted).await?;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["spec"]["replicas"], 0);
+    let pod = &made["spec"]["template"]["spec"];
+    assert_eq!((pod.get("hostNetwork"), pod.get("nodeSelector")), (None, None));
+    let container = &pod["containers"][0];
+    assert_eq!((container.get("stdin"), container.get("args")), (None, None));
+    assert_eq!(container["env"], json!([{"name": "EMPTY"}]));
+    assert_eq!(container["ports"], json!([{"containerPort": 80, "protocol": "TCP"}]));
+    let probe = json!({"tcpSocket": {"port": 80}, "periodSeconds": 5, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3});
+    assert_eq!(container["readinessProbe"], probe);
     Ok(())
 }
