@@ -206,7 +206,8 @@ impl Queue {
             }
             _ => {}
         }
-        let frees = change.after.is_none() || deleting(object);
+        let over = change.kind == Kind::Pod && matches!(text(object, "/status/phase"), "Succeeded" | "Failed");
+        let frees = change.after.is_none() || deleting(object) || over;
         if matches!(change.kind, Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim | Kind::Node)
             || (change.kind == Kind::Pod && frees)
         {
@@ -278,6 +279,11 @@ impl Queue {
             Ok(true) if failed => self.fail(key),
             Ok(_) => {
                 self.failures.remove(&key);
+                if cluster.store.get(&key).is_some_and(|pod| kubelet::state_of(&pod) == "Running") {
+                    // One that is to end runs for a while first.
+                    self.started.insert(uid, Instant::now());
+                    self.push_after(key, cluster.options.pod_delay);
+                }
             }
             Err(status) => {
                 tracing::debug!(pod.name = key.name, "the pod's status was not written: {}", status.message);
