@@ -164,7 +164,7 @@ fn collection(server: &Server, asked: &Asked, kind: Kind, namespace: Option<Stri
             Ok(asked.written(written))
         }
         Method::DELETE => {
-            if kind.description().namespaced && namespace.is_none() {
+            if kind == Kind::Namespace || kind.description().namespaced && namespace.is_none() {
                 return Err(Status::method_not_allowed());
             }
             let choice = Choice::parse(kind, namespace, &asked.options)?;
@@ -261,6 +261,10 @@ fn written(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
         return Err(Status::unsupported_media_type(content, accepted));
     }
     let body = if put { asked.json()? } else { parse(&asked.body)? };
+    let metadata = &body["metadata"];
+    if !put && !(body.is_object() && (metadata.is_object() || metadata.is_null())) {
+        return Err(Status::bad_request("the patch and its metadata must be objects"));
+    }
     if put && name(&body) != key.name {
         let (said, asked) = (name(&body), &key.name);
         let message = format!("the name of the object ({said}) does not match the name on the URL ({asked})");

@@ -226,9 +226,12 @@ pub(super) fn describe(
             status[field] = list;
         }
         let well = word == "Running";
-        for (kind, met) in
-            [(MOUNTED, mounted), ("Initialized", started || word == "Completed"), ("ContainersReady", well), ("Ready", well)]
-        {
+        for (kind, met) in [
+            (MOUNTED, mounted),
+            ("Initialized", started || word == "Completed"),
+            ("ContainersReady", well),
+            ("Ready", well),
+        ] {
             let mut condition = json!({"type": kind, "status": if met { "True" } else { "False" }});
             if !met {
                 condition["reason"] = json!(match word {

@@ -210,9 +210,8 @@ fn report(state: &mut State, key: &Key, set: &Value, revisions: &Revisions) -> R
             }
         }
     }
-    let of = |revision: &Value| {
-        pods.iter().filter(|pod| label(pod, REVISION) == name(revision) && !deleting(pod)).count()
-    };
+    let of =
+        |revision: &Value| pods.iter().filter(|pod| label(pod, REVISION) == name(revision) && !deleting(pod)).count();
     let wanted = usize::try_from(number(set, "/spec/replicas")).unwrap_or(0);
     let updated = of(&revisions.update);
     let done = set["spec"]["updateStrategy"]["type"] == "RollingUpdate"

@@ -132,8 +132,8 @@ fn chooses(around: &Around, term: &Value, of: &Value, other: &Value) -> bool {
     let space = namespace(other);
     let at_home = named.is_empty() && spaces.is_null() && space == namespace(of);
     let by_name = named.iter().any(|one| one == space);
-    let by_labels = spaces.is_object()
-        && around.namespaces.iter().any(|one| name(one) == space && Labels::of(spaces).matches(one));
+    let by_labels =
+        spaces.is_object() && around.namespaces.iter().any(|one| name(one) == space && Labels::of(spaces).matches(one));
     let labels = at(term, "/labelSelector");
     (at_home || by_name || by_labels) && labels.is_object() && Labels::of(labels).matches(other)
 }
