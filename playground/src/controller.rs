@@ -187,7 +187,12 @@ impl Queue {
     fn note(&mut self, state: &State, change: &Change) {
         let object = &change.object;
         let space = namespace(object);
-        self.push(Key::of(change.kind, object));
+        if change.kind == Kind::HorizontalPodAutoscaler {
+            // Changes do not hurry it.
+            self.push_after(Key::of(change.kind, object), autoscaler::PERIOD);
+        } else {
+            self.push(Key::of(change.kind, object));
+        }
         if change.after.is_none() {
             self.forget(object);
             for key in garbage::dependents(state, object) {

@@ -143,7 +143,7 @@ impl Fields {
                 Value::String(text) => text == value,
                 // What is left out is the zero of its type.
                 Value::Null => match field.as_str() {
-                    "status.successful" | "status.replicas" => value == "0",
+                    "status.successful" => value == "0",
                     "spec.unschedulable" => value == "false",
                     _ => value.is_empty(),
                 },
@@ -187,7 +187,6 @@ fn supported(kind: Kind) -> &'static [&'static str] {
         Kind::Secret => &["metadata.name", "metadata.namespace", "type"],
         Kind::Service => &["metadata.name", "metadata.namespace", "spec.clusterIP", "spec.type"],
         Kind::Node => &["metadata.name", "spec.unschedulable"],
-        Kind::ReplicaSet => &["metadata.name", "metadata.namespace", "status.replicas"],
         Kind::Job => &["metadata.name", "metadata.namespace", "status.successful"],
         _ if kind.description().namespaced => &["metadata.name", "metadata.namespace"],
         _ => &["metadata.name"],

@@ -14,7 +14,7 @@ use crate::store::{Key, State};
 use crate::write::{Part, Writer, change, event};
 
 /// How often the bounds are looked at.
-const PERIOD: Duration = Duration::from_secs(15);
+pub(super) const PERIOD: Duration = Duration::from_secs(15);
 const SOURCE: &str = "horizontal-pod-autoscaler";
 
 /// Scales the target into the bounds, and says why it does no more.

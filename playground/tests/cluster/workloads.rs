@@ -407,7 +407,7 @@ async fn a_budget_says_how_many_may_go(on: Subject) -> Result<()> {
     let budgets = format!("/apis/policy/v1/namespaces/{space}/poddisruptionbudgets");
     let budget = |name: &str, spec: Value| {
         let mut body = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}}});
+            "spec": {"selector": {"matchLabels": {"app": name}}}});
         for (field, value) in spec.as_object().into_iter().flatten() {
             body["spec"][field] = value.clone();
         }
@@ -415,7 +415,9 @@ async fn a_budget_says_how_many_may_go(on: Subject) -> Result<()> {
     };
     on.create(&budgets, &budget("most", json!({"maxUnavailable": "34%"}))).await?;
     on.create(&budgets, &budget("least", json!({"minAvailable": 3}))).await?;
-    on.create(&format!("/apis/apps/v1/namespaces/{space}/deployments"), &deployment("web", &image, 3)).await?;
+    for name in ["most", "least"] {
+        on.create(&format!("/apis/apps/v1/namespaces/{space}/deployments"), &deployment(name, &image, 3)).await?;
+    }
     let counts = |status: &Value| {
         ["expectedPods", "desiredHealthy", "currentHealthy", "disruptionsAllowed"].map(|field| status[field].clone())
     };
@@ -463,12 +465,13 @@ async fn jobs_complete_and_fail(on: Subject) -> Result<()> {
         let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.iter().any(|one| one["type"] == kind && one["status"] == "True")
     };
-    let running = |list: &Value| {
-        let pods = list["items"].as_array().cloned().unwrap_or_default();
-        pods.iter().any(|pod| pod["status"]["phase"] == "Running")
-    };
-    on.until(&format!("/api/v1/namespaces/{space}/pods?labelSelector=job-name%3Dgood"), running).await?;
     let good = on.until(&format!("{all}/good"), |job| condition(job, "Complete")).await?;
+    let started = |list: &Value| {
+        let events = list["items"].as_array().cloned().unwrap_or_default();
+        let of = |event: &Value| event["involvedObject"]["name"].as_str().is_some_and(|name| name.starts_with("good-"));
+        events.iter().filter(|event| event["reason"] == "Started" && of(event)).count() == 2
+    };
+    on.until(&format!("/api/v1/namespaces/{space}/events"), started).await?;
     let (_, chosen) = on.get(&format!("{all}?fieldSelector=status.successful%3D2")).await?;
     assert_eq!(chosen["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(good["status"]["succeeded"], 2);
