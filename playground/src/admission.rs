@@ -1,6 +1,6 @@
 //! What the cluster adds to new objects or refuses: namespaces, accounts, classes, limits, quotas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::store::{Key, State};
 pub(crate) use quota::{check as quota, is_bytes, used};
 
 mod quota;
+mod service;
 
 /// The annotation of the storage class that claims get which name none.
 pub(crate) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -39,7 +40,7 @@ pub(crate) fn create(state: &State, kind: Kind, object: &mut Value) -> Result<()
             finalizer(object, "kubernetes.io/pvc-protection");
         }
         Kind::PersistentVolume => finalizer(object, "kubernetes.io/pv-protection"),
-        Kind::Service => addresses(state, object)?,
+        Kind::Service => service::allocate(state, object)?,
         Kind::Job => job(object),
         Kind::Namespace => {
             object["spec"]["finalizers"] = json!(["kubernetes"]);
@@ -60,17 +61,19 @@ pub(crate) fn update(kind: Kind, old: &Value, new: &mut Value) {
         }
     };
     match kind {
-        Kind::Service if old["spec"]["type"] != "ExternalName" && new["spec"]["type"] != "ExternalName" => {
-            carry(new, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
-        }
+        Kind::Service => service::carry(old, new),
         Kind::PersistentVolumeClaim => carry(new, &["volumeName", "storageClassName"]),
         Kind::Job => carry(new, &["selector"]),
         _ => {}
     }
 }
 
-/// Refuses changes that the cluster does not allow.
-pub(crate) fn change(state: &State, kind: Kind, old: &Value, new: &Value) -> Result<(), Status> {
+/// Refuses changes that the cluster does not allow, and gives what they make necessary.
+pub(crate) fn change(state: &State, kind: Kind, old: &Value, new: &mut Value) -> Result<(), Status> {
+    if kind == Kind::Service {
+        service::release(old, new);
+        return service::allocate(state, new);
+    }
     let size = |object: &Value| quantity::of(at(object, "/spec/resources/requests/storage"));
     if kind == Kind::PersistentVolumeClaim && size(new) > size(old) {
         let class = state.get(&Key::new(Kind::StorageClass, "", text(old, "/spec/storageClassName")));
@@ -121,6 +124,7 @@ fn pod(state: &State, pod: &mut Value) -> Result<(), Status> {
         let why = format!("error looking up service account {space}/{account}: serviceaccount \"{account}\" not found");
         return Err(Status::forbidden(Kind::Pod, &called, &why));
     };
+    classes(pod)?;
     limits(state, pod)?;
     let spec = map_mut(pod, &["spec"]);
     spec.insert("serviceAccountName".to_owned(), json!(account));
@@ -142,6 +146,27 @@ fn pod(state: &State, pod: &mut Value) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// Refuses classes of priority and of runtimes that are not there: there are none but those of the system.
+fn classes(pod: &Value) -> Result<(), Status> {
+    let spec = &pod["spec"];
+    let (runtime, priority) = (text(spec, "/runtimeClassName"), text(spec, "/priorityClassName"));
+    let why = if !runtime.is_empty() {
+        format!("pod rejected: RuntimeClass {runtime:?} not found")
+    } else if !spec["overhead"].is_null() {
+        "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".to_owned()
+    } else if !priority.is_empty() && !priority.starts_with("system-") {
+        format!("no PriorityClass with name {priority} was found")
+    } else if let Some(given) = spec["priority"].as_i64().filter(|given| *given != 0) {
+        format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
+             computed 0 from the given PriorityClass name"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Status::forbidden(Kind::Pod, name(pod), &why))
 }
 
 fn mount_token(pod: &mut Value) {
@@ -175,27 +200,10 @@ fn limits(state: &State, pod: &mut Value) -> Result<(), Status> {
     let (space, called) = (object::namespace(pod).to_owned(), name(pod).to_owned());
     for range in state.list(Kind::LimitRange, Some(&space)) {
         for limit in items(&range, "/spec/limits").iter().filter(|limit| limit["type"] == "Container") {
-            for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
-                for (from, to) in [("default", "limits"), ("defaultRequest", "requests")] {
-                    for (resource, amount) in limit[from].as_object().into_iter().flatten() {
-                        set_default(map_mut(container, &["resources", to]), resource, amount.clone());
-                    }
-                }
-                for (bound, field, word) in [("max", "limits", "maximum"), ("min", "requests", "minimum")] {
-                    for (resource, amount) in limit[bound].as_object().into_iter().flatten() {
-                        let asked = &container["resources"][field][resource];
-                        let (least, most) = (quantity::of(amount), quantity::of(asked));
-                        let broken = if bound == "max" { asked.is_null() || most > least } else { most < least };
-                        if broken {
-                            let (bound, asked) = (amount.as_str().unwrap_or(""), asked.as_str());
-                            let singular = field.trim_end_matches('s');
-                            let tail = asked.map_or_else(
-                                || format!("No {singular} is specified"),
-                                |asked| format!("but {singular} is {asked}"),
-                            );
-                            let why = format!("{word} {resource} usage per Container is {bound}, {tail}");
-                            return Err(Status::forbidden(Kind::Pod, &called, &why));
-                        }
+            for list in ["initContainers", "containers"] {
+                for container in pod["spec"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                    if let Some(why) = limit_container(limit, container) {
+                        return Err(Status::forbidden(Kind::Pod, &called, &why));
                     }
                 }
             }
@@ -204,48 +212,30 @@ fn limits(state: &State, pod: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn addresses(state: &State, service: &mut Value) -> Result<(), Status> {
-    let kind = text(service, "/spec/type").to_owned();
-    if kind == "ExternalName" {
-        return Ok(());
-    }
-    let services = state.list(Kind::Service, None);
-    let taken: BTreeSet<&str> = services.iter().map(|service| text(service, "/spec/clusterIP")).collect();
-    if text(service, "/spec/clusterIP").is_empty() {
-        let free = (2_u32..65_000).map(|n| format!("10.96.{}.{}", n / 256, n % 256));
-        let Some(address) = free.into_iter().find(|address| !taken.contains(address.as_str())) else {
-            return Err(Status::internal("failed to allocate a serviceIP: range is full"));
-        };
-        service["spec"]["clusterIP"] = json!(address);
-    } else {
-        let asked = text(service, "/spec/clusterIP");
-        if asked != "None" && taken.contains(asked) {
-            let why = format!("failed to allocate IP {asked}: provided IP is already allocated");
-            let cause = crate::status::Cause::invalid("spec.clusterIPs", &json!([asked]), &why);
-            return Err(Status::invalid(Kind::Service, name(service), &[cause]));
+/// Gives a container the amounts that it leaves out, and says which of its amounts is out of bounds.
+fn limit_container(limit: &Value, container: &mut Value) -> Option<String> {
+    for (from, to) in [("default", "limits"), ("defaultRequest", "requests")] {
+        for (resource, amount) in limit[from].as_object().into_iter().flatten() {
+            set_default(map_mut(container, &["resources", to]), resource, amount.clone());
         }
     }
-    let address = service["spec"]["clusterIP"].clone();
-    let spec = map_mut(service, &["spec"]);
-    set_default(spec, "clusterIPs", json!([address]));
-    set_default(spec, "ipFamilies", json!(["IPv4"]));
-    set_default(spec, "ipFamilyPolicy", "SingleStack");
-    if kind != "ClusterIP" {
-        let mut taken: BTreeSet<i64> = services
-            .iter()
-            .flat_map(|service| items(service, "/spec/ports"))
-            .filter_map(|port| port["nodePort"].as_i64())
-            .collect();
-        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            if port.get("nodePort").is_none() {
-                let free = (30_000..32_768).find(|port| !taken.contains(port));
-                let free = free.ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?;
-                taken.insert(free);
-                port["nodePort"] = json!(free);
+    for (bound, field, word) in [("max", "limits", "maximum"), ("min", "requests", "minimum")] {
+        for (resource, amount) in limit[bound].as_object().into_iter().flatten() {
+            let asked = &container["resources"][field][resource];
+            let (least, most) = (quantity::of(amount), quantity::of(asked));
+            let broken = if bound == "max" { asked.is_null() || most > least } else { most < least };
+            if broken {
+                let (bound, asked) = (amount.as_str().unwrap_or(""), asked.as_str());
+                let singular = field.trim_end_matches('s');
+                let tail = asked.map_or_else(
+                    || format!("No {singular} is specified"),
+                    |asked| format!("but {singular} is {asked}"),
+                );
+                return Some(format!("{word} {resource} usage per Container is {bound}, {tail}"));
             }
         }
     }
-    Ok(())
+    None
 }
 
 fn job(job: &mut Value) {

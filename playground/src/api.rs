@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 pub(crate) mod default;
 pub(crate) mod discovery;
 pub(crate) mod list;
+mod openapi;
 pub(crate) mod patch;
 pub(crate) mod path;
 pub(crate) mod router;

@@ -14,9 +14,11 @@ use crate::object::{controller, deleting, items, namespace, text};
 use crate::status::Status;
 use crate::store::{Change, Key, State};
 
+mod autoscaler;
 mod children;
 mod claim;
 mod deployment;
+mod disruption;
 mod garbage;
 mod job;
 mod kubelet;
@@ -58,6 +60,8 @@ struct Queue {
     ready: VecDeque<Key>,
     waiting: HashSet<Key>,
     later: BTreeMap<(Instant, u64), Key>,
+    /// When each key is next in `later`.
+    timers: HashMap<Key, (Instant, u64)>,
     counter: u64,
     failures: HashMap<Key, u32>,
     /// When each pod, by its id, came to its node.
@@ -126,6 +130,8 @@ fn reconcile(cluster: &Arc<Cluster>, queue: &mut Queue, key: &Key) -> Result<Nex
             Kind::Service | Kind::Ingress => service::reconcile(cluster, state, key, &object),
             Kind::Namespace => namespace::reconcile(state, key, &object),
             Kind::ResourceQuota => quota::reconcile(state, key, &object),
+            Kind::PodDisruptionBudget => disruption::reconcile(state, key, &object),
+            Kind::HorizontalPodAutoscaler => autoscaler::reconcile(state, key, &object),
             _ => Ok(Next::Done),
         }
     })
@@ -153,8 +159,17 @@ impl Queue {
     }
 
     fn push_after(&mut self, key: Key, pause: Duration) {
+        let at = Instant::now() + pause;
+        if let Some(before) = self.timers.get(&key) {
+            if before.0 <= at {
+                // It is looked at before, and says then how much longer it needs.
+                return;
+            }
+            self.later.remove(before);
+        }
         self.counter += 1;
-        self.later.insert((Instant::now() + pause, self.counter), key);
+        self.timers.insert(key.clone(), (at, self.counter));
+        self.later.insert((at, self.counter), key);
     }
 
     fn wake(&mut self, now: Instant) {
@@ -163,6 +178,7 @@ impl Queue {
                 return;
             }
             let key = entry.remove();
+            self.timers.remove(&key);
             self.push(key);
         }
     }
@@ -171,7 +187,12 @@ impl Queue {
     fn note(&mut self, state: &State, change: &Change) {
         let object = &change.object;
         let space = namespace(object);
-        self.push(Key::of(change.kind, object));
+        if change.kind == Kind::HorizontalPodAutoscaler {
+            // Changes do not hurry it.
+            self.push_after(Key::of(change.kind, object), autoscaler::PERIOD);
+        } else {
+            self.push(Key::of(change.kind, object));
+        }
         if change.after.is_none() {
             self.forget(object);
             for key in garbage::dependents(state, object) {
@@ -206,7 +227,11 @@ impl Queue {
             }
             _ => {}
         }
-        let frees = change.after.is_none() || deleting(object);
+        if matches!(change.kind, Kind::Pod | Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet) {
+            all(self, Kind::PodDisruptionBudget, Some(space));
+        }
+        let over = change.kind == Kind::Pod && matches!(text(object, "/status/phase"), "Succeeded" | "Failed");
+        let frees = change.after.is_none() || deleting(object) || over;
         if matches!(change.kind, Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim | Kind::Node)
             || (change.kind == Kind::Pod && frees)
         {
@@ -278,6 +303,11 @@ impl Queue {
             Ok(true) if failed => self.fail(key),
             Ok(_) => {
                 self.failures.remove(&key);
+                if cluster.store.get(&key).is_some_and(|pod| kubelet::state_of(&pod) == "Running") {
+                    // One that is to end runs for a while first.
+                    self.started.insert(uid, Instant::now());
+                    self.push_after(key, cluster.options.pod_delay);
+                }
             }
             Err(status) => {
                 tracing::debug!(pod.name = key.name, "the pod's status was not written: {}", status.message);

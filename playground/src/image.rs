@@ -51,7 +51,8 @@ impl std::fmt::Debug for Keychain {
 pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     // The installed provider stays when there is one already.
     let _present = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::limited(5)).build()
+    // Registries of this machine are asked, and a proxy would ask its own.
+    reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::limited(5)).build()
 }
 
 impl Keychain {

@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     Role,
     RoleBinding,
     Lease,
+    ControllerRevision,
 }
 
 /// What discovery says of a kind.
@@ -93,7 +94,7 @@ const NONE: Description = Description {
 
 impl Kind {
     /// All kinds, in the order of discovery.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Namespace,
         Self::Node,
         Self::PersistentVolume,
@@ -120,6 +121,7 @@ impl Kind {
         Self::Role,
         Self::RoleBinding,
         Self::Lease,
+        Self::ControllerRevision,
     ];
 
     /// What discovery says of this kind.
@@ -191,6 +193,7 @@ impl Kind {
             Self::Role => through::<api::rbac::v1::Role>(value),
             Self::RoleBinding => through::<api::rbac::v1::RoleBinding>(value),
             Self::Lease => through::<api::coordination::v1::Lease>(value),
+            Self::ControllerRevision => through::<api::apps::v1::ControllerRevision>(value),
         }
     }
 
@@ -224,6 +227,7 @@ impl Kind {
             Self::Role => description!("Role", "roles", "role", [], "rbac.authorization.k8s.io", "v1", namespaced),
             Self::RoleBinding => description!("RoleBinding", "rolebindings", "rolebinding", [], "rbac.authorization.k8s.io", "v1", namespaced),
             Self::Lease => description!("Lease", "leases", "lease", [], "coordination.k8s.io", "v1", namespaced),
+            Self::ControllerRevision => description!("ControllerRevision", "controllerrevisions", "controllerrevision", [], "apps", "v1", namespaced),
         }
     }
 }

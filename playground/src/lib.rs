@@ -28,6 +28,7 @@ mod quantity;
 mod selector;
 mod status;
 mod store;
+mod unsupported;
 mod write;
 
 /// The annotation on a pod that keeps it in the state it names: `ImagePullBackOff`, `CrashLoopBackOff`, `NotReady` or

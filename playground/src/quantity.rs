@@ -46,6 +46,25 @@ pub(crate) fn of(value: &Value) -> i128 {
     }
 }
 
+/// What a pod asks for at most at one time (`requests`) or may use (`limits`) of a resource: what its containers have
+/// together, or one of its init containers beside the sidecars that are there by then.
+pub(crate) fn of_pod(spec: &Value, field: &str, resource: &str) -> i128 {
+    let amount = |container: &Value| of(&container["resources"][field][resource]);
+    let list = |name: &str| spec[name].as_array().map_or(&[][..], Vec::as_slice);
+    let (mut sidecars, mut most) = (0, 0);
+    for container in list("initContainers") {
+        if container["restartPolicy"] == "Always" {
+            sidecars += amount(container);
+            most = most.max(sidecars);
+        } else {
+            most = most.max(sidecars + amount(container));
+        }
+    }
+    let together: i128 = list("containers").iter().map(amount).sum();
+    let whole = &spec["resources"][field][resource];
+    if whole.is_null() { most.max(together + sidecars) } else { of(whole) }
+}
+
 /// The canonical spelling of a quantity.
 pub(crate) fn canonical(text: &str) -> Option<String> {
     let (value, binary) = parse(text)?;

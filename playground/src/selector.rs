@@ -135,10 +135,18 @@ impl Fields {
     /// Whether the object is chosen.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, equal, value)| {
-            let found = at(object, &format!("/{}", field.replace('.', "/")));
-            let same = match found {
+            let pointer = match field.as_str() {
+                "status.successful" => "/status/succeeded".to_owned(),
+                field => format!("/{}", field.replace('.', "/")),
+            };
+            let same = match at(object, &pointer) {
                 Value::String(text) => text == value,
-                Value::Null => value.is_empty(),
+                // What is left out is the zero of its type.
+                Value::Null => match field.as_str() {
+                    "status.successful" => value == "0",
+                    "spec.unschedulable" => value == "false",
+                    _ => value.is_empty(),
+                },
                 Value::Bool(is) => value.parse() == Ok(*is),
                 Value::Number(number) => value.parse().is_ok_and(|asked: serde_json::Number| asked == *number),
                 Value::Array(_) | Value::Object(_) => false,
@@ -179,7 +187,6 @@ fn supported(kind: Kind) -> &'static [&'static str] {
         Kind::Secret => &["metadata.name", "metadata.namespace", "type"],
         Kind::Service => &["metadata.name", "metadata.namespace", "spec.clusterIP", "spec.type"],
         Kind::Node => &["metadata.name", "spec.unschedulable"],
-        Kind::ReplicaSet => &["metadata.name", "metadata.namespace", "status.replicas"],
         Kind::Job => &["metadata.name", "metadata.namespace", "status.successful"],
         _ if kind.description().namespaced => &["metadata.name", "metadata.namespace"],
         _ => &["metadata.name"],

@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::object::{deleting, has_finalizer, items, list_mut, map_mut, name, namespace, same, text};
 use crate::status::Status;
 use crate::store::{Key, Object, State};
-use crate::{admission, clock};
+use crate::{admission, clock, unsupported};
 
 /// The part of an object that a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,11 +117,12 @@ pub(crate) fn create(
     admission::create(state, kind, &mut object)?;
     default::fill(kind, &mut object);
     validate::object(kind, &object)?;
+    unsupported::check(state, kind, &object)?;
     let key = Key::of(kind, &object);
     if state.get(&key).is_some() {
         return Err(Status::already_exists(kind, &called));
     }
-    admission::quota(state, kind, &object)?;
+    admission::quota(state, kind, None, &object)?;
     if kind == Kind::Pod {
         object["status"] = json!({"phase": "Pending", "qosClass": admission::quality(&object["spec"])});
     }
@@ -285,9 +286,11 @@ fn settle(
 ) -> Result<Value, Status> {
     let mut new = new;
     default::fill(key.kind, &mut new);
+    admission::change(state, key.kind, old, &mut new)?;
     validate::object(key.kind, &new)?;
     validate::update::object(key.kind, old, &new)?;
-    admission::change(state, key.kind, old, &new)?;
+    unsupported::check(state, key.kind, &new)?;
+    admission::quota(state, key.kind, Some(old), &new)?;
     if deleting(old) {
         let fresh = items(&new, "/metadata/finalizers")
             .iter()

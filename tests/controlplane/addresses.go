@@ -77,10 +77,11 @@ func (a *addresses) forService(service string, exists func(service string) bool)
 	return ""
 }
 
-// addressService gives a LoadBalancer service its address.
+// addressService gives a LoadBalancer service its address. One with a class is for another controller.
 func (k *kubelets) addressService(ctx context.Context, item key) error {
 	service, err := k.services.Services(item.namespace).Get(item.name)
-	if err != nil || service.Spec.Type != core.ServiceTypeLoadBalancer || service.DeletionTimestamp != nil || len(service.Status.LoadBalancer.Ingress) > 0 {
+	if err != nil || service.Spec.Type != core.ServiceTypeLoadBalancer || service.Spec.LoadBalancerClass != nil ||
+		service.DeletionTimestamp != nil || len(service.Status.LoadBalancer.Ingress) > 0 {
 		return nil
 	}
 	ip := k.addresses.forService(item.namespace+"/"+item.name, k.isBalanced)

@@ -163,7 +163,8 @@ func (k *kubelets) disks(pod *core.Pod) error {
 	for name := range exclusiveClaims(k, pod) {
 		if others == nil {
 			for _, other := range k.podsOf(pod.Namespace) {
-				if other.UID != pod.UID && other.Spec.NodeName != pod.Spec.NodeName && other.Status.StartTime != nil && !isTerminal(other) && isEarlier(other, pod) {
+				if other.UID != pod.UID && other.Spec.NodeName != pod.Spec.NodeName && other.Status.StartTime != nil && !isTerminal(other) &&
+					(hasStarted(other) || isEarlier(other, pod)) {
 					others = append(others, other)
 				}
 			}
@@ -201,7 +202,7 @@ func claimsOf(pod *core.Pod) (names []string) {
 	return names
 }
 
-// isEarlier orders pods by their start; the UID decides within a second.
+// isEarlier orders pods that have not got their disk yet by their start; the UID decides within a second.
 func isEarlier(a, b *core.Pod) bool {
 	if b.Status.StartTime == nil || !a.Status.StartTime.Equal(b.Status.StartTime) {
 		return b.Status.StartTime == nil || a.Status.StartTime.Before(b.Status.StartTime)

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -50,8 +50,8 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// One cluster of each sort that was asked for, each with a fresh namespace.
 pub(crate) async fn clusters(test: &str) -> Vec<TestCluster> {
     let mut found = Vec::new();
-    if chosen("real") && executable().is_some() {
-        found.push(real(shared_control_plane(), test).await);
+    if let Some(cluster) = real_cluster(test).await {
+        found.push(cluster);
     }
     if chosen("playground") {
         found.push(crate::played::own_playground(test).await.expect("chosen").1);
@@ -62,10 +62,9 @@ pub(crate) async fn clusters(test: &str) -> Vec<TestCluster> {
 
 /// A real control plane of its own, for what would disturb other tests. None if it was not asked for.
 pub(crate) async fn own_control_plane(test: &str) -> Option<(Arc<ControlPlane>, TestCluster)> {
-    if !chosen("real") {
+    if !wants_real(test) {
         return None;
     }
-    executable()?;
     let plane = Arc::new(ControlPlane::start());
     let cluster = real(Arc::clone(&plane), test).await;
     Some((plane, cluster))
@@ -77,8 +76,34 @@ pub(crate) fn chosen(sort: &str) -> bool {
 
 /// The shared real control plane with a fresh namespace. None if it was not asked for.
 pub(crate) async fn real_cluster(test: &str) -> Option<TestCluster> {
-    executable().filter(|_| chosen("real"))?;
+    if !wants_real(test) {
+        return None;
+    }
     Some(real(shared_control_plane(), test).await)
+}
+
+/// Whether a test runs against a real control plane. One that was asked for and is not there is noted.
+fn wants_real(test: &str) -> bool {
+    if !chosen("real") {
+        return false;
+    }
+    let there = executable().is_some();
+    if !there {
+        skip(&format!("ropeway-clusters {test}"), "ROPEWAY_TEST_CONTROLPLANE names no control plane");
+    }
+    there
+}
+
+/// Notes that a test is skipped, for the last lines of the test command. In continuous integration it fails.
+fn skip(test: &str, reason: &str) {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    assert!(variable("CI").is_none(), "{test} is skipped, which must not be here: {reason}");
+    eprintln!("skipped: {test}: {reason}");
+    if let Some(path) = variable("ROPEWAY_TEST_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let written = file.and_then(|mut file| writeln!(file, "{test}: {reason}"));
+        written.expect("the list of skipped tests can be written");
+    }
 }
 
 async fn real(plane: Arc<ControlPlane>, test: &str) -> TestCluster {
@@ -87,7 +112,7 @@ async fn real(plane: Arc<ControlPlane>, test: &str) -> TestCluster {
 }
 
 fn executable() -> Option<PathBuf> {
-    std::env::var_os("ROPEWAY_TEST_CONTROLPLANE").map(PathBuf::from)
+    std::env::var_os("ROPEWAY_TEST_CONTROLPLANE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// One control plane serves all tests that run at the same time, and ends with the last of them.

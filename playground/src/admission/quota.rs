@@ -12,24 +12,29 @@ use crate::store::State;
 
 type Amounts = BTreeMap<String, i128>;
 
-/// Refuses a new object that a quota of its namespace has no room for.
-pub(crate) fn check(state: &State, kind: Kind, object: &Value) -> Result<(), Status> {
-    let asked = cost(kind, object);
+/// Refuses a new object, or one that asks for more than before, that a quota of its namespace has no room for.
+pub(crate) fn check(state: &State, kind: Kind, old: Option<&Value>, object: &Value) -> Result<(), Status> {
+    let mut asked = cost(kind, object);
+    for (resource, amount) in old.into_iter().flat_map(|old| cost(kind, old)) {
+        *asked.entry(resource).or_default() -= amount;
+    }
+    if old.is_some() {
+        asked.retain(|_, amount| *amount > 0);
+    }
     if asked.is_empty() {
         return Ok(());
     }
     let space = namespace(object);
     let quotas = state.list(Kind::ResourceQuota, Some(space));
-    for quota in quotas.iter().filter(|quota| applies(quota)) {
+    for quota in &quotas {
         let hard = amounts(&quota["spec"]["hard"]);
-        if kind == Kind::Pod {
+        if kind == Kind::Pod && old.is_none() {
             let missing: Vec<String> = hard
                 .keys()
-                .filter(|resource| is_compute(resource) && !asked.contains_key(*resource))
-                .map(|resource| {
-                    let names: Vec<&str> =
-                        items(object, "/spec/containers").iter().map(|one| text(one, "/name")).collect();
-                    format!("{resource} for: {}", names.join(","))
+                .filter(|resource| is_compute(resource))
+                .filter_map(|resource| {
+                    let names = without(object, resource);
+                    (!names.is_empty()).then(|| format!("{resource} for: {}", names.join(",")))
                 })
                 .collect();
             if !missing.is_empty() {
@@ -88,8 +93,15 @@ pub(crate) fn is_bytes(resource: &str) -> bool {
     resource.ends_with("memory") || resource.ends_with("storage")
 }
 
-fn applies(quota: &Value) -> bool {
-    quota["spec"]["scopes"].is_null() && quota["spec"]["scopeSelector"].is_null()
+/// The containers of a pod that do not say how much of a resource they want.
+fn without<'a>(pod: &'a Value, resource: &str) -> Vec<&'a str> {
+    let (field, resource) = resource.split_once('.').unwrap_or(("requests", resource));
+    let lacks = |container: &&Value| container["resources"][field][resource].is_null();
+    let lists = ["/spec/initContainers", "/spec/containers"];
+    let mut names: Vec<&str> =
+        lists.iter().flat_map(|list| items(pod, list)).filter(lacks).map(|one| text(one, "/name")).collect();
+    names.sort_unstable();
+    names
 }
 
 fn is_compute(resource: &str) -> bool {
@@ -112,13 +124,8 @@ fn cost(kind: Kind, object: &Value) -> Amounts {
         Kind::Pod => count("pods"),
         Kind::Service => {
             count("services");
-            match text(object, "/spec/type") {
-                "LoadBalancer" => {
-                    count("services.loadbalancers");
-                    count("services.nodeports");
-                }
-                "NodePort" => count("services.nodeports"),
-                _ => {}
+            if text(object, "/spec/type") == "LoadBalancer" {
+                count("services.loadbalancers");
             }
         }
         Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim | Kind::ResourceQuota => {
@@ -128,15 +135,24 @@ fn cost(kind: Kind, object: &Value) -> Amounts {
         _ => {}
     }
     if kind == Kind::Pod {
-        for container in items(object, "/spec/containers") {
-            for field in ["requests", "limits"] {
-                for (resource, amount) in amounts(&container["resources"][field]) {
-                    *cost.entry(format!("{field}.{resource}")).or_default() += amount;
-                    if field == "requests" {
-                        *cost.entry(resource).or_default() += amount;
-                    }
+        for field in ["requests", "limits"] {
+            let lists = ["/spec/initContainers", "/spec/containers"];
+            let containers = lists.iter().flat_map(|list| items(object, list));
+            let named = containers.flat_map(|one| amounts(&one["resources"][field]).into_keys());
+            for resource in named.collect::<std::collections::BTreeSet<_>>() {
+                let amount = quantity::of_pod(&object["spec"], field, &resource);
+                if field == "requests" {
+                    cost.insert(resource.clone(), amount);
                 }
+                cost.insert(format!("{field}.{resource}"), amount);
             }
+        }
+    }
+    if kind == Kind::Service {
+        let ports = items(object, "/spec/ports").iter().filter(|port| port["nodePort"].as_i64().unwrap_or(0) > 0);
+        let ports = i128::try_from(ports.count()).unwrap_or(i128::MAX);
+        if ports > 0 {
+            cost.insert("services.nodeports".to_owned(), ports * one);
         }
     }
     if kind == Kind::PersistentVolumeClaim {

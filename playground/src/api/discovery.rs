@@ -2,10 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::openapi;
 use crate::kind::Kind;
 use crate::status::Status;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// What can be done with the objects of a kind: namespaces go one by one.
+fn verbs_of(kind: &str) -> Vec<&'static str> {
+    VERBS.into_iter().filter(|verb| kind != "Namespace" || *verb != "deletecollection").collect()
+}
 
 /// What lies at an address that is no object's.
 pub(crate) fn answer(parts: &[String], version: (u32, u32), accept: &str) -> Result<Value, Status> {
@@ -37,12 +43,14 @@ pub(crate) fn answer(parts: &[String], version: (u32, u32), accept: &str) -> Res
             .ok_or_else(Status::no_such_path),
         ["api", "v1"] => resources("", "v1"),
         ["apis", group, version] => resources(group, version),
-        ["openapi", ..] => Err(Status::not_implemented("OpenAPI documents")),
+        ["openapi", "v3"] => Ok(openapi::index()),
+        ["openapi", "v3", rest @ ..] => openapi::document(rest, version),
+        ["openapi", ..] => Err(Status::not_implemented("OpenAPI documents of version 2")),
         _ => Err(Status::no_such_path()),
     }
 }
 
-fn groups(wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+pub(super) fn groups(wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     let mut groups = Vec::new();
     for kind in Kind::ALL {
         let description = kind.description();
@@ -67,7 +75,7 @@ fn resources(group: &str, version: &str) -> Result<Value, Status> {
             continue;
         }
         let mut one = json!({
-            "name": d.plural, "singularName": d.singular, "namespaced": d.namespaced, "kind": d.kind, "verbs": VERBS,
+            "name": d.plural, "singularName": d.singular, "namespaced": d.namespaced, "kind": d.kind, "verbs": verbs_of(d.kind),
         });
         if !d.short.is_empty() {
             one["shortNames"] = json!(d.short);
@@ -115,7 +123,7 @@ fn groups_aggregated(wanted: impl Fn(&str) -> bool) -> Value {
                         }
                     }
                     let mut one = json!({
-                        "resource": d.plural, "responseKind": own, "singularResource": d.singular, "verbs": VERBS,
+                        "resource": d.plural, "responseKind": own, "singularResource": d.singular, "verbs": verbs_of(d.kind),
                         "scope": if d.namespaced { "Namespaced" } else { "Cluster" },
                     });
                     if !d.short.is_empty() {

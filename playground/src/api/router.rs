@@ -16,6 +16,7 @@ use super::{discovery, patch, scale, table, watch_stream};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::object::name;
+use crate::quantity;
 use crate::status::{Cause, Status};
 use crate::store::Key;
 use crate::write::{self, Deletion, Part, Writer, Written};
@@ -164,7 +165,7 @@ fn collection(server: &Server, asked: &Asked, kind: Kind, namespace: Option<Stri
             Ok(asked.written(written))
         }
         Method::DELETE => {
-            if kind.description().namespaced && namespace.is_none() {
+            if kind == Kind::Namespace || kind.description().namespaced && namespace.is_none() {
                 return Err(Status::method_not_allowed());
             }
             let choice = Choice::parse(kind, namespace, &asked.options)?;
@@ -261,6 +262,9 @@ fn written(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
         return Err(Status::unsupported_media_type(content, accepted));
     }
     let body = if put { asked.json()? } else { parse(&asked.body)? };
+    if !put && !body.is_object() {
+        return Err(Status::bad_request("the patch must be an object"));
+    }
     if put && name(&body) != key.name {
         let (said, asked) = (name(&body), &key.name);
         let message = format!("the name of the object ({said}) does not match the name on the URL ({asked})");
@@ -273,6 +277,9 @@ fn written(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
                 new = body;
             } else {
                 patch::merge(&mut new, &body);
+                if part != Part::Scale || !new["metadata"].is_object() {
+                    readable(key, &new)?;
+                }
                 if body["metadata"].get("resourceVersion").is_none() {
                     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
                 }
@@ -285,6 +292,14 @@ fn written(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<An
         written.object = Arc::new(scale::read(&written.object));
     }
     Ok(asked.written(written))
+}
+
+/// Whether what came of a patch is still an object of its kind.
+fn readable(key: &Key, new: &Value) -> Result<(), Status> {
+    let mut new = new.clone();
+    quantity::normalize(&mut new);
+    let Err(error) = key.kind.decode(new.clone()) else { return Ok(()) };
+    Err(Status::invalid(key.kind, &key.name, &[Cause::invalid("patch", &new, &error.to_string())]))
 }
 
 fn applied(cluster: &Cluster, asked: &Asked, key: &Key, part: Part) -> Result<Answer, Status> {

@@ -29,7 +29,7 @@ pub(super) fn of(state: &mut State, kind: Kind, owner_kind: Kind, owner: &Value)
             && selector.matches(&object)
             && !deleting(&object)
             && !deleting(owner)
-            && fits(owner_kind, owner, &object)
+            && fits(kind, owner_kind, owner, &object)
         {
             let reference = controller_reference(owner_kind, owner);
             let written = change(state, &Key::of(kind, &object), Part::Main, &writer(), |object| {
@@ -109,9 +109,9 @@ pub(super) fn hash(value: &Value) -> String {
 }
 
 /// A StatefulSet takes only pods with names of its own.
-fn fits(owner_kind: Kind, owner: &Value, object: &Value) -> bool {
+fn fits(kind: Kind, owner_kind: Kind, owner: &Value, object: &Value) -> bool {
     match owner_kind {
-        Kind::StatefulSet => name(object)
+        Kind::StatefulSet if kind == Kind::Pod => name(object)
             .strip_prefix(name(owner))
             .and_then(|rest| rest.strip_prefix('-'))
             .is_some_and(|ordinal| ordinal.parse::<u32>().is_ok()),

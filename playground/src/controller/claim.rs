@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::seed::{FILES, MINIMUM};
+use super::seed::{DISK, FILES, MINIMUM};
 use super::{Next, garbage};
 use crate::kind::Kind;
-use crate::object::{annotation, at, deleting, has_finalizer, items, map_mut, text, uid};
+use crate::object::{annotation, at, deleting, has_finalizer, items, label, map_mut, text, uid};
 use crate::quantity;
 use crate::status::Status;
 use crate::store::{Key, State};
@@ -13,7 +13,12 @@ use crate::write::{Deletion, Part, Writer, change, create, delete, event};
 
 /// The annotation by which the scheduler tells where the first consumer is.
 pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+const CONTROLLER: &str = "persistentvolume-controller";
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
+/// The annotations by which a provisioner knows the claims that are its own.
+const PROVISIONERS: [&str; 2] =
+    ["volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner"];
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// Brings a claim to its volume.
 pub(super) fn reconcile(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status> {
@@ -24,6 +29,17 @@ pub(super) fn reconcile(state: &mut State, key: &Key, claim: &Value) -> Result<N
         return Ok(Next::Done);
     }
     if text(claim, "/spec/volumeName").is_empty() { provision(state, key, claim) } else { grow(state, key, claim) }
+}
+
+/// The names of the claims that a pod uses.
+pub(super) fn of_pod(pod: &Value) -> Vec<&str> {
+    let claims = items(pod, "/spec/volumes").iter().map(|volume| text(volume, "/persistentVolumeClaim/claimName"));
+    claims.filter(|claim| !claim.is_empty()).collect()
+}
+
+/// Whether a volume of these access modes can be on several nodes.
+pub(super) fn is_shared(claim: &Value) -> bool {
+    items(claim, "/spec/accessModes").iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany")
 }
 
 /// Releases a volume whose claim is gone.
@@ -54,19 +70,30 @@ pub(super) fn volume(state: &mut State, key: &Key, volume: &Value) -> Result<Nex
 }
 
 fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status> {
-    let class = state.get(&Key::new(Kind::StorageClass, "", text(claim, "/spec/storageClassName")));
-    let Some(class) = class else { return Ok(Next::Done) };
     let about = (Kind::PersistentVolumeClaim, claim);
+    let called = text(claim, "/spec/storageClassName");
+    if called.is_empty() {
+        let message = "no persistent volumes available for this claim and no storage class is set";
+        event(state, about, CONTROLLER, "Normal", "FailedBinding", message);
+        return Ok(Next::Done);
+    }
+    let Some(class) = state.get(&Key::new(Kind::StorageClass, "", called)) else {
+        let message = format!("storageclass.storage.k8s.io \"{called}\" not found");
+        event(state, about, CONTROLLER, "Warning", "ProvisioningFailed", &message);
+        return Ok(Next::Done);
+    };
     if class["volumeBindingMode"] == "WaitForFirstConsumer" && annotation(claim, SELECTED_NODE).is_empty() {
         let message = "waiting for first consumer to be created before binding";
-        event(state, about, "persistentvolume-controller", "Normal", "WaitForFirstConsumer", message);
+        event(state, about, CONTROLLER, "Normal", "WaitForFirstConsumer", message);
         return Ok(Next::Done);
     }
     let size = at(claim, "/spec/resources/requests/storage");
-    let many = items(claim, "/spec/accessModes").iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany");
     let provisioner = text(&class, "/provisioner").to_owned();
+    if provisioner != DISK && provisioner != FILES {
+        return leave(state, key, claim, &provisioner);
+    }
     let minimum = &class["parameters"][MINIMUM];
-    let refusal = if many && provisioner != FILES {
+    let refusal = if is_shared(claim) && provisioner != FILES {
         Some("a disk has one writer".to_owned())
     } else if quantity::of(size) < quantity::of(minimum) {
         Some(format!("a disk has at least {}", minimum.as_str().unwrap_or_default()))
@@ -78,7 +105,7 @@ fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status
         return Ok(Next::Done);
     }
     let named = format!("pvc-{}", uid(claim));
-    let body = json!({
+    let mut body = json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {"name": named, "annotations": {"pv.kubernetes.io/provisioned-by": provisioner}},
         "spec": {
@@ -89,6 +116,12 @@ fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status
                 "name": key.name, "uid": uid(claim)},
         },
     });
+    let node = state.get(&Key::new(Kind::Node, "", annotation(claim, SELECTED_NODE)));
+    if let Some(node) = node.filter(|_| class["volumeBindingMode"] == "WaitForFirstConsumer") {
+        // It is in the zone of its first pod.
+        let zone = json!({"key": ZONE, "operator": "In", "values": [label(&node, ZONE)]});
+        body["spec"]["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
+    }
     if state.get(&Key::new(Kind::PersistentVolume, "", &named)).is_none() {
         create(state, Kind::PersistentVolume, "", body, &Writer::controller(&provisioner))?;
     }
@@ -96,13 +129,11 @@ fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status
         let mut claim = claim.clone();
         claim["spec"]["volumeName"] = json!(named);
         let notes = map_mut(&mut claim, &["metadata", "annotations"]);
-        for (note, value) in [
-            ("pv.kubernetes.io/bind-completed", "yes"),
-            ("pv.kubernetes.io/bound-by-controller", "yes"),
-            ("volume.beta.kubernetes.io/storage-provisioner", provisioner.as_str()),
-            ("volume.kubernetes.io/storage-provisioner", provisioner.as_str()),
-        ] {
-            notes.insert(note.to_owned(), json!(value));
+        for note in ["pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller"] {
+            notes.insert(note.to_owned(), json!("yes"));
+        }
+        for note in PROVISIONERS {
+            notes.insert(note.to_owned(), json!(provisioner));
         }
         Ok(claim)
     })?;
@@ -113,6 +144,34 @@ fn provision(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status
         });
         Ok(claim)
     })?;
+    Ok(Next::Done)
+}
+
+/// Leaves a claim to a provisioner that nobody runs here: it waits, and says for whom.
+fn leave(state: &mut State, key: &Key, claim: &Value, provisioner: &str) -> Result<Next, Status> {
+    let about = (Kind::PersistentVolumeClaim, claim);
+    if provisioner.starts_with("kubernetes.io/") {
+        let message = format!("no volume plugin matched name: {provisioner}");
+        event(state, about, CONTROLLER, "Warning", "ProvisioningFailed", &message);
+        return Ok(Next::Done);
+    }
+    let told = PROVISIONERS.iter().all(|note| annotation(claim, note) == provisioner);
+    change(state, key, Part::Main, &writer(), |claim| {
+        let mut claim = claim.clone();
+        let notes = map_mut(&mut claim, &["metadata", "annotations"]);
+        for note in PROVISIONERS {
+            notes.insert(note.to_owned(), json!(provisioner));
+        }
+        Ok(claim)
+    })?;
+    if !told {
+        let message = format!(
+            "Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the \
+             system administrator. If volume creation is delayed, please verify that the provisioner is running and \
+             correctly registered."
+        );
+        event(state, about, CONTROLLER, "Normal", "ExternalProvisioning", &message);
+    }
     Ok(Next::Done)
 }
 
@@ -139,10 +198,7 @@ fn grow(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status> {
 fn in_use(state: &State, key: &Key) -> bool {
     state.list(Kind::Pod, Some(&key.namespace)).iter().any(|pod| {
         let finished = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-        !finished
-            && items(pod, "/spec/volumes")
-                .iter()
-                .any(|volume| text(volume, "/persistentVolumeClaim/claimName") == key.name)
+        !finished && of_pod(pod).contains(&key.name.as_str())
     })
 }
 

@@ -15,6 +15,9 @@ use crate::status::Status;
 use crate::store::{Key, State};
 use crate::write::{Part, Writer, change, event};
 
+/// The condition of a pod whose volumes are with it.
+pub(super) const MOUNTED: &str = "PodReadyToStartContainers";
+
 /// What a pull needs to know.
 #[derive(Debug)]
 pub(super) struct Pull {
@@ -87,9 +90,8 @@ pub(super) fn pulled(
                 event(state, (Kind::Pod, &pod), "kubelet", "Warning", "Failed", &format!("Error: {missing}"));
                 return Ok(false);
             }
-            let runs = pod["spec"]["restartPolicy"] == "Always";
-            describe(cluster, state, key, if runs { "Running" } else { "Completed" }, "", Some(&digests))?;
-            for container in items(&pod, "/spec/containers").iter().filter(|_| runs) {
+            describe(cluster, state, key, "Running", "", Some(&digests))?;
+            for container in items(&pod, "/spec/containers") {
                 let message = format!("Container started: {}", text(container, "/name"));
                 event(state, (Kind::Pod, &pod), "kubelet", "Normal", "Started", &message);
             }
@@ -105,7 +107,7 @@ pub(super) fn state_of(pod: &Value) -> &str {
         "Succeeded" => return "Completed",
         _ => {}
     }
-    if crate::object::is_condition(pod, "Ready") {
+    if crate::object::is_condition(pod, "ContainersReady") {
         return "Running";
     }
     let containers = items(pod, "/status/containerStatuses");
@@ -115,6 +117,46 @@ pub(super) fn state_of(pod: &Value) -> &str {
         return reason;
     }
     if containers.iter().any(|one| one["state"]["running"].is_object()) { "NotReady" } else { "" }
+}
+
+/// The image of a container that a node may not pull: it is on no node.
+pub(super) fn never_pulled(pod: &Value) -> Option<&str> {
+    let mut containers = items(pod, "/spec/initContainers").iter().chain(items(pod, "/spec/containers"));
+    containers.find(|one| one["imagePullPolicy"] == "Never").map(|one| text(one, "/image"))
+}
+
+/// Says that the volumes of a pod are with it.
+pub(super) fn mount(state: &mut State, key: &Key) -> Result<(), Status> {
+    change(state, key, Part::Status, &Writer::controller("kubelet"), |pod| {
+        let mut pod = pod.clone();
+        set_condition(&mut pod["status"], json!({"type": MOUNTED, "status": "True"}));
+        Ok(pod)
+    })?;
+    Ok(())
+}
+
+/// Says of a pod that runs whether it is ready: as soon as all of its readiness gates are open.
+pub(super) fn gate(state: &mut State, key: &Key) -> Result<(), Status> {
+    change(state, key, Part::Status, &Writer::controller("kubelet"), |pod| {
+        let mut pod = pod.clone();
+        let condition = ready(&pod);
+        set_condition(&mut pod["status"], condition);
+        Ok(pod)
+    })?;
+    Ok(())
+}
+
+/// The condition of a pod whose containers are ready.
+fn ready(pod: &Value) -> Value {
+    let gates = items(pod, "/spec/readinessGates").iter().map(|gate| text(gate, "/conditionType"));
+    let closed = gates.into_iter().find(|gate| !crate::object::is_condition(pod, gate));
+    match closed {
+        None => json!({"type": "Ready", "status": "True"}),
+        Some(gate) => json!({
+            "type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady",
+            "message": format!("corresponding condition of pod readiness gate {gate:?} is not True"),
+        }),
+    }
 }
 
 /// Writes into the status what a node reports of a pod in a state.
@@ -131,6 +173,15 @@ pub(super) fn describe(
     change(state, key, Part::Status, &Writer::controller("kubelet"), |pod| {
         let mut pod = pod.clone();
         let started = matches!(word, "Running" | "NotReady" | "CrashLoopBackOff");
+        let ended = matches!(word, "Completed" | "Failed");
+        let mounted = !ended && (word != "ContainerCreating" || crate::object::is_condition(&pod, MOUNTED));
+        // What was pulled before is on the node.
+        let mut known: BTreeMap<String, String> = ["initContainerStatuses", "containerStatuses"]
+            .iter()
+            .flat_map(|list| items(&pod, &format!("/status/{list}")))
+            .map(|one| (text(one, "/image").to_owned(), text(one, "/imageID").to_owned()))
+            .collect();
+        known.extend(digests.into_iter().flatten().map(|(image, digest)| (image.clone(), digest.clone())));
         let phase = match word {
             "Completed" => "Succeeded",
             "Failed" => "Failed",
@@ -153,7 +204,7 @@ pub(super) fn describe(
                         .map(|one| {
                             let held = blocked && !(init && names(one));
                             let (word, message) = if held { ("PodInitializing", "") } else { (word, message) };
-                            container(one, init, started, word, message, digests, &now)
+                            container(one, init, started || word == "Completed", word, message, &known, &now)
                         })
                         .collect();
                     (field, Value::Array(all))
@@ -164,7 +215,7 @@ pub(super) fn describe(
         if status.get("startTime").is_none() {
             status["startTime"] = json!(now);
         }
-        if started && status.get("podIP").is_none() {
+        if mounted && status.get("podIP").is_none() {
             let ip = format!("10.{}.{}.{}", 64 + (address >> 16 & 63), address >> 8 & 255, address & 255);
             status["podIP"] = json!(ip);
             status["podIPs"] = json!([{"ip": ip}]);
@@ -174,18 +225,26 @@ pub(super) fn describe(
         for (field, list) in lists {
             status[field] = list;
         }
-        let ready = word == "Running";
+        let well = word == "Running";
         for (kind, met) in [
-            ("PodReadyToStartContainers", started),
+            (MOUNTED, mounted),
             ("Initialized", started || word == "Completed"),
-            ("ContainersReady", ready),
-            ("Ready", ready),
+            ("ContainersReady", well),
+            ("Ready", well),
         ] {
             let mut condition = json!({"type": kind, "status": if met { "True" } else { "False" }});
             if !met {
-                condition["reason"] = json!(word);
+                condition["reason"] = json!(match word {
+                    "Completed" => "PodCompleted",
+                    "Failed" => "PodFailed",
+                    other => other,
+                });
             }
             set_condition(status, condition);
+        }
+        if well {
+            let condition = ready(&pod);
+            set_condition(&mut pod["status"], condition);
         }
         Ok(pod)
     })?;
@@ -198,11 +257,11 @@ fn container(
     started: bool,
     word: &str,
     message: &str,
-    digests: Option<&BTreeMap<String, String>>,
+    known: &BTreeMap<String, String>,
     now: &str,
 ) -> Value {
     let image = text(spec, "/image");
-    let digest = digests.and_then(|digests| digests.get(image)).map_or(image, String::as_str);
+    let digest = known.get(image).map_or(image, String::as_str);
     let sidecar = init && spec.get("restartPolicy").is_some();
     let mut status = json!({
         "name": spec["name"], "image": image, "imageID": digest, "ready": false, "restartCount": 0, "state": {},

@@ -1,15 +1,16 @@
 //! Pods: from created to scheduled to what their node makes of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Next, Queue, kubelet, scheduler};
+use super::{Next, Queue, claim, garbage, job, kubelet, scheduler};
 use crate::FAULT;
 use crate::cluster::Cluster;
 use crate::kind::Kind;
-use crate::object::{annotation, deleting, items, text, uid};
+use crate::object::{annotation, deleting, has_finalizer, is_condition, items, name, text, uid};
 use crate::status::Status;
 use crate::store::{Key, State};
 use crate::write::event;
@@ -17,6 +18,9 @@ use crate::write::event;
 /// The annotation under which a real control plane with played nodes knows the same faults.
 const OTHER_FAULT: &str = "controlplane.test/fault";
 const FAULTS: [&str; 4] = ["ImagePullBackOff", "CrashLoopBackOff", "NotReady", "Failed"];
+/// How long a pod runs before it fails by annotation. Whatever owns it makes a new one with the same annotation, and so
+/// on; the pause keeps that from filling the cluster.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Moves a pod on by one step.
 pub(super) fn reconcile(
@@ -26,15 +30,24 @@ pub(super) fn reconcile(
     key: &Key,
     pod: &Value,
 ) -> Result<Next, Status> {
+    if has_finalizer(pod, job::TRACKING) && job::is_lost(state, key, pod) {
+        garbage::release(state, key, job::TRACKING)?;
+        return Ok(Next::Done);
+    }
     if deleting(pod) {
-        end(state, key, pod);
+        end(cluster, state, key, pod)?;
         return Ok(Next::Done);
     }
     if matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
         return Ok(Next::Done);
     }
-    if text(pod, "/spec/nodeName").is_empty() {
+    let node = text(pod, "/spec/nodeName");
+    if node.is_empty() {
         scheduler::schedule(state, key, pod)?;
+        return Ok(Next::Done);
+    }
+    if state.get(&Key::new(Kind::Node, "", node)).is_none() {
+        // A client named a node that is not there: nobody takes the pod.
         return Ok(Next::Done);
     }
     if pod["status"].get("startTime").is_none() {
@@ -42,13 +55,22 @@ pub(super) fn reconcile(
         kubelet::describe(cluster, state, key, "ContainerCreating", "", None)?;
         return Ok(Next::After(cluster.options.pod_delay));
     }
+    let asked = [FAULT, OTHER_FAULT].into_iter().map(|key| annotation(pod, key)).find(|fault| !fault.is_empty());
+    let fault = asked.filter(|fault| FAULTS.contains(fault));
+    let wait = match fault {
+        Some("Failed") => cluster.options.pod_delay.max(FAILURE_PAUSE),
+        _ => cluster.options.pod_delay,
+    };
     if let Some(started) = queue.started.get(uid(pod)) {
         let passed = started.elapsed();
-        if passed < cluster.options.pod_delay {
-            return Ok(Next::After(cluster.options.pod_delay.saturating_sub(passed)));
+        if passed < wait {
+            return Ok(Next::After(wait.saturating_sub(passed)));
         }
     }
-    let fault = [FAULT, OTHER_FAULT].into_iter().map(|key| annotation(pod, key)).find(|fault| FAULTS.contains(fault));
+    if let Some(asked) = asked.filter(|_| fault.is_none()) {
+        let message = format!("no fault is named {asked:?}, it has no effect");
+        event(state, (Kind::Pod, pod), "kubelet", "Warning", "UnknownFault", &message);
+    }
     if let Some(fault) = fault {
         if kubelet::state_of(pod) != fault {
             kubelet::describe(cluster, state, key, fault, &format!("asked for by {FAULT}"), None)?;
@@ -56,26 +78,71 @@ pub(super) fn reconcile(
         return Ok(Next::Done);
     }
     if kubelet::state_of(pod) == "Running" {
+        if pod["spec"]["restartPolicy"] == "Always" {
+            kubelet::gate(state, key)?;
+        } else {
+            // It has done its work.
+            kubelet::describe(cluster, state, key, "Completed", "", None)?;
+        }
         return Ok(Next::Done);
     }
-    if let Some(missing) = missing_volume(state, key, pod) {
-        event(state, (Kind::Pod, pod), "kubelet", "Warning", "FailedMount", &missing);
+    if !is_condition(pod, kubelet::MOUNTED) {
+        if let Some(other) = attached_elsewhere(state, key, pod) {
+            event(state, (Kind::Pod, pod), "kubelet", "Warning", "FailedAttachVolume", &other);
+            return Ok(Next::Done);
+        }
+        if let Some(missing) = missing_volume(state, key, pod) {
+            event(state, (Kind::Pod, pod), "kubelet", "Warning", "FailedMount", &missing);
+            return Ok(Next::Done);
+        }
+        // From now on the disks are with this node.
+        kubelet::mount(state, key)?;
+    }
+    if let Some(image) = kubelet::never_pulled(pod) {
+        let message = format!("container image {image:?} is not present with pull policy of Never");
+        if kubelet::state_of(pod) != "ErrImageNeverPull" {
+            kubelet::describe(cluster, state, key, "ErrImageNeverPull", &message, None)?;
+            event(state, (Kind::Pod, pod), "kubelet", "Warning", "ErrImageNeverPull", &message);
+        }
         return Ok(Next::Done);
     }
     Ok(Next::Pull(Box::new(kubelet::Pull::of(state, key, pod))))
 }
 
-/// Lets go of a pod that is being deleted: there is no container to wait for.
-fn end(state: &mut State, key: &Key, pod: &Value) {
+/// Lets go of a pod that is being deleted: there is no container to wait for. Where somebody waits for its end, it ends
+/// before it goes.
+fn end(cluster: &Arc<Cluster>, state: &mut State, key: &Key, pod: &Value) -> Result<(), Status> {
     if items(pod, "/metadata/finalizers").is_empty() {
         state.remove(key, None);
-        return;
+        return Ok(());
     }
+    let assigned = !text(pod, "/spec/nodeName").is_empty();
+    if assigned && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
+        kubelet::describe(cluster, state, key, "Failed", "the pod was deleted", None)?;
+    }
+    let Some(pod) = state.get(key) else { return Ok(()) };
     if pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0 {
-        let mut last = pod.clone();
+        let mut last = Value::clone(&pod);
         last["metadata"]["deletionGracePeriodSeconds"] = serde_json::json!(0);
         state.put(Kind::Pod, last);
     }
+    Ok(())
+}
+
+/// A disk of the pod, which one node at a time can have, that is with a pod of another node.
+fn attached_elsewhere(state: &State, key: &Key, pod: &Value) -> Option<String> {
+    let others = state.list(Kind::Pod, Some(&key.namespace));
+    claim::of_pod(pod).into_iter().find_map(|called| {
+        let found = state.get(&Key::new(Kind::PersistentVolumeClaim, &key.namespace, called))?;
+        let other = others.iter().filter(|_| !claim::is_shared(&found)).find(|other| {
+            other["spec"]["nodeName"] != pod["spec"]["nodeName"]
+                && is_condition(other, kubelet::MOUNTED)
+                && claim::of_pod(other).contains(&called)
+        })?;
+        let volume = text(&found, "/spec/volumeName");
+        let other = name(other);
+        Some(format!("Multi-Attach error for volume {volume:?} Volume is already used by pod(s) {other}"))
+    })
 }
 
 /// The first volume whose ConfigMap or Secret is not there.

@@ -13,6 +13,10 @@ use crate::write::{Part, Writer, change};
 /// Gives an address to what should be reached from outside.
 pub(super) fn reconcile(cluster: &Cluster, state: &mut State, key: &Key, object: &Value) -> Result<Next, Status> {
     let balanced = key.kind == Kind::Ingress || text(object, "/spec/type") == "LoadBalancer";
+    if !object["spec"]["loadBalancerClass"].is_null() {
+        // It is for another controller.
+        return Ok(Next::Done);
+    }
     let has = !items(object, "/status/loadBalancer/ingress").is_empty();
     if deleting(object) || balanced == has {
         return Ok(Next::Done);

@@ -1,5 +1,7 @@
 //! StatefulSets: pods with ordinals, each with claims of its own, one after the other.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Next, children};
@@ -9,6 +11,10 @@ use crate::status::Status;
 use crate::store::{Key, Object, State};
 use crate::write::{create, event};
 
+use revision::Revisions;
+
+mod revision;
+
 const REVISION: &str = "controller-revision-hash";
 
 /// Moves a StatefulSet on by one step, and reports.
@@ -17,64 +23,62 @@ pub(super) fn reconcile(state: &mut State, key: &Key, set: &Value) -> Result<Nex
     if deleting(set) {
         return Ok(Next::Done);
     }
-    let hash = children::hash(&set["spec"]["template"]);
-    let revision = format!("{}-{hash}", name(set));
-    let current = match text(set, "/status/currentRevision") {
-        "" => revision.clone(),
-        current => current.to_owned(),
-    };
-    let result = step(state, set, &pods, &revision);
-    report(state, key, set, &revision, &current)?;
+    let revisions = Revisions::of(state, set)?;
+    let result = step(state, set, &pods, &revisions);
+    let pause = report(state, key, set, &revisions)?;
     if let Err(status) = &result {
         let message = format!("create Pod in StatefulSet {} failed error: {}", name(set), status.message);
         event(state, (Kind::StatefulSet, set), "statefulset-controller", "Warning", "FailedCreate", &message);
     }
     result?;
-    Ok(Next::Done)
+    revisions.forget(state, set, &pods)?;
+    Ok(pause.map_or(Next::Done, Next::After))
 }
 
-fn step(state: &mut State, set: &Value, pods: &[Object], revision: &str) -> Result<(), Status> {
+/// Goes through the pods in the order of their ordinals. In an ordered set everything waits for the first that is not
+/// available, whatever its revision: a broken pod of an old one stays until somebody deletes it.
+fn step(state: &mut State, set: &Value, pods: &[Object], revisions: &Revisions) -> Result<(), Status> {
     let wanted = number(set, "/spec/replicas");
     let first = number(set, "/spec/ordinals/start");
     let ordered = set["spec"]["podManagementPolicy"] != "Parallel";
+    let minimum = number(set, "/spec/minReadySeconds");
     let find = |ordinal: i64| pods.iter().find(|pod| self::ordinal(set, pod) == Some(ordinal));
     for ordinal in first..first + wanted {
-        match find(ordinal) {
+        let waits = match find(ordinal) {
             None => {
                 claims(state, set, ordinal)?;
-                create_pod(state, set, ordinal, revision)?;
-                if ordered {
-                    return Ok(());
-                }
-            }
-            Some(pod) if deleting(pod) => {
-                if ordered {
-                    return Ok(());
-                }
+                create_pod(state, set, ordinal, revisions)?;
+                true
             }
             Some(pod) if matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") => {
-                children::remove(state, Kind::Pod, pod)?;
-                if ordered {
-                    return Ok(());
+                if !deleting(pod) {
+                    children::remove(state, Kind::Pod, pod)?;
                 }
+                true
             }
             Some(pod) => {
-                if ordered && !children::is_ready(pod) {
-                    // A broken pod of an old revision is not waited for when it is its turn to be replaced.
-                    let surplus = pods.iter().any(|pod| self::ordinal(set, pod).is_none_or(|n| n >= first + wanted));
-                    if surplus || label(pod, REVISION) == revision {
-                        return Ok(());
-                    }
+                if text(pod, "/status/phase") == "Pending" {
+                    claims(state, set, ordinal)?;
                 }
+                deleting(pod) || !is_available(pod, minimum)
             }
+        };
+        if waits && ordered {
+            return Ok(());
         }
     }
     let mut surplus: Vec<&Object> = pods
         .iter()
-        .filter(|pod| ordinal(set, pod).is_none_or(|ordinal| ordinal < first || ordinal >= first + wanted))
+        .filter(|pod| ordinal(set, pod).is_some_and(|ordinal| ordinal < first || ordinal >= first + wanted))
         .collect();
     surplus.sort_by_key(|pod| std::cmp::Reverse(ordinal(set, pod)));
-    for pod in surplus {
+    // The lowest of the surplus that is broken may go before those above it are well.
+    let broken = surplus.iter().rfind(|pod| deleting(pod) || !is_available(pod, minimum)).map(|pod| name(pod));
+    for pod in &surplus {
+        let held = !is_available(pod, minimum) && broken != Some(name(pod));
+        if ordered && (deleting(pod) || held) {
+            return Ok(());
+        }
         if !deleting(pod) {
             children::remove(state, Kind::Pod, pod)?;
             let message = format!("delete Pod {} in StatefulSet {} successful", name(pod), name(set));
@@ -90,28 +94,39 @@ fn step(state: &mut State, set: &Value, pods: &[Object], revision: &str) -> Resu
     if set["spec"]["updateStrategy"]["type"] == "OnDelete" {
         return Ok(());
     }
-    let partition = number(set, "/spec/updateStrategy/rollingUpdate/partition");
-    for ordinal in (first.max(partition)..first + wanted).rev() {
+    for ordinal in (first + partition(set)..first + wanted).rev() {
         let Some(pod) = find(ordinal) else { return Ok(()) };
-        if label(pod, REVISION) != revision && !deleting(pod) {
-            children::remove(state, Kind::Pod, pod)?;
-            return Ok(());
+        if label(pod, REVISION) != name(&revisions.update) && !deleting(pod) {
+            return children::remove(state, Kind::Pod, pod);
         }
-        if deleting(pod) || !children::is_ready(pod) {
+        if deleting(pod) || !is_available(pod, minimum) {
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn create_pod(state: &mut State, set: &Value, ordinal: i64, revision: &str) -> Result<(), Status> {
+/// Whether a pod has been ready for as long as the set demands.
+fn is_available(pod: &Value, minimum: i64) -> bool {
+    text(pod, "/status/phase") == "Running" && children::seconds_to_available(pod, minimum) == Some(0)
+}
+
+/// From which pod on an update replaces them, counted from the first.
+fn partition(set: &Value) -> i64 {
+    number(set, "/spec/updateStrategy/rollingUpdate/partition")
+}
+
+/// Creates a pod: of the current revision below the partition, else of the one that the set is updated to.
+fn create_pod(state: &mut State, set: &Value, ordinal: i64, revisions: &Revisions) -> Result<(), Status> {
     let called = format!("{}-{ordinal}", name(set));
-    children::create_pod(state, Kind::StatefulSet, set, |pod| {
+    let old = ordinal < number(set, "/spec/ordinals/start") + partition(set);
+    let revision = if old { &revisions.current } else { &revisions.update };
+    children::create_pod(state, Kind::StatefulSet, &revision::at(set, revision), |pod| {
         let metadata = map_mut(pod, &["metadata"]);
         metadata.insert("generateName".to_owned(), json!(format!("{}-", name(set))));
         metadata.insert("name".to_owned(), json!(called));
         let labels = map_mut(pod, &["metadata", "labels"]);
-        labels.insert(REVISION.to_owned(), json!(revision));
+        labels.insert(REVISION.to_owned(), json!(name(revision)));
         labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), json!(called));
         labels.insert("apps.kubernetes.io/pod-index".to_owned(), json!(ordinal.to_string()));
         pod["spec"]["hostname"] = json!(called);
@@ -136,7 +151,10 @@ fn claims(state: &mut State, set: &Value, ordinal: i64) -> Result<(), Status> {
     for template in items(set, "/spec/volumeClaimTemplates") {
         let called = format!("{}-{}-{ordinal}", name(template), name(set));
         let space = text(set, "/metadata/namespace").to_owned();
-        if state.get(&Key::new(Kind::PersistentVolumeClaim, &space, &called)).is_some() {
+        if let Some(found) = state.get(&Key::new(Kind::PersistentVolumeClaim, &space, &called)) {
+            if deleting(&found) {
+                return Err(Status::internal(format!("pvc {called} is being deleted")));
+            }
             continue;
         }
         let mut metadata = json!({"name": called});
@@ -177,29 +195,41 @@ fn release(state: &mut State, set: &Value, pod: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn report(state: &mut State, key: &Key, set: &Value, revision: &str, current: &str) -> Result<(), Status> {
+fn report(state: &mut State, key: &Key, set: &Value, revisions: &Revisions) -> Result<Option<Duration>, Status> {
     let pods = children::of(state, Kind::Pod, Kind::StatefulSet, set)?;
-    let active: Vec<&Object> = pods.iter().filter(|pod| !text(pod, "/metadata/name").is_empty()).collect();
-    let ready = active.iter().filter(|pod| children::is_ready(pod) && !deleting(pod)).count();
-    let of = |wanted: &str| active.iter().filter(|pod| label(pod, REVISION) == wanted && !deleting(pod)).count();
-    let wanted = usize::try_from(number(set, "/spec/replicas")).unwrap_or(0);
-    let (updated, mut present) = (of(revision), of(current));
-    let mut current = current;
-    if updated == wanted && ready == wanted && active.len() == wanted {
-        current = revision;
-        present = updated;
+    let minimum = number(set, "/spec/minReadySeconds");
+    let (mut ready, mut available, mut pause) = (0, 0, None);
+    for pod in pods.iter().filter(|pod| text(pod, "/status/phase") == "Running") {
+        if let Some(seconds) = children::seconds_to_available(pod, minimum) {
+            ready += 1;
+            if seconds == 0 {
+                available += 1;
+            } else {
+                let seconds = Duration::from_secs(seconds.unsigned_abs());
+                pause = Some(pause.map_or(seconds, |pause: Duration| pause.min(seconds)));
+            }
+        }
     }
+    let of =
+        |revision: &Value| pods.iter().filter(|pod| label(pod, REVISION) == name(revision) && !deleting(pod)).count();
+    let wanted = usize::try_from(number(set, "/spec/replicas")).unwrap_or(0);
+    let updated = of(&revisions.update);
+    let done = set["spec"]["updateStrategy"]["type"] == "RollingUpdate"
+        && updated == wanted
+        && ready == wanted
+        && pods.len() == wanted;
+    let current = if done { &revisions.update } else { &revisions.current };
     let mut status = json!({
-        "observedGeneration": set["metadata"]["generation"], "replicas": active.len(), "availableReplicas": ready,
-        "currentRevision": current, "updateRevision": revision, "collisionCount": 0,
+        "observedGeneration": set["metadata"]["generation"], "replicas": pods.len(), "availableReplicas": available,
+        "currentRevision": name(current), "updateRevision": name(&revisions.update), "collisionCount": 0,
     });
-    for (field, value) in [("readyReplicas", ready), ("currentReplicas", present), ("updatedReplicas", updated)] {
+    for (field, value) in [("readyReplicas", ready), ("currentReplicas", of(current)), ("updatedReplicas", updated)] {
         if value > 0 {
             status[field] = json!(value);
         }
     }
     children::write_status(state, key, status)?;
-    Ok(())
+    Ok(pause)
 }
 
 fn ordinal(set: &Value, pod: &Value) -> Option<i64> {

@@ -179,20 +179,20 @@ async fn items_of_lists_are_merged_by_their_keys(on: Subject) -> Result<()> {
 
 async fn the_status_has_owners_of_its_own(on: Subject) -> Result<()> {
     let space = on.namespace().await?;
-    let path = format!("/api/v1/namespaces/{space}/persistentvolumeclaims");
-    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {
-        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
-    on.create(&path, &claim).await?;
-    let status = json!({"status": {"capacity": {"storage": "7Gi"}}, "spec": {"volumeName": "taken"}});
-    let (code, changed) = on.merge(&format!("{path}/c/status"), &status).await?;
-    assert_eq!((code, &changed["status"]["capacity"]["storage"]), (200, &json!("7Gi")));
-    assert!(changed["spec"].get("volumeName").is_none());
-    let (_, changed) = on.merge(&format!("{path}/c"), &json!({"status": {"capacity": {"storage": "9Gi"}}})).await?;
-    assert_eq!(changed["status"]["capacity"]["storage"], "7Gi", "the status is changed through its own address");
+    let path = format!("/api/v1/namespaces/{space}/pods");
+    // Nobody else writes its status: its scheduler is not there.
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+        "schedulerName": "nobody", "containers": [{"name": "c", "image": "localhost/none:1"}]}});
+    on.create(&path, &pod).await?;
+    let status = json!({"status": {"reason": "one"}, "spec": {"nodeName": "taken"}});
+    let (code, changed) = on.merge(&format!("{path}/p/status"), &status).await?;
+    assert_eq!((code, &changed["status"]["reason"]), (200, &json!("one")), "{changed:#}");
+    assert!(changed["spec"].get("nodeName").is_none());
+    let (_, changed) = on.merge(&format!("{path}/p"), &json!({"status": {"reason": "two"}})).await?;
+    assert_eq!(changed["status"]["reason"], "one", "the status is changed through its own address");
     let entries = changed["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let entry = entries.iter().find(|entry| entry["subresource"] == "status" && entry["manager"] == "tester");
-    let expected = json!({"f:status": {"f:capacity": {".": {}, "f:storage": {}}}});
-    assert_eq!(entry.map(|entry| &entry["fieldsV1"]), Some(&expected));
+    assert_eq!(entry.map(|entry| &entry["fieldsV1"]), Some(&json!({"f:status": {"f:reason": {}}})));
     Ok(())
 }
 

@@ -12,6 +12,11 @@ on_both!(
     a_registry_elsewhere_is_unreachable,
     an_annotation_plays_a_fault,
     a_pod_without_a_node_says_why,
+    an_unknown_fault_is_named,
+    an_image_that_is_never_pulled_is_nowhere,
+    classes_that_are_not_there_are_refused,
+    a_gate_keeps_a_pod_unready,
+    pods_keep_together_apart_and_spread,
 );
 
 fn pod(name: &str, image: &str) -> Value {
@@ -164,5 +169,149 @@ async fn a_pod_without_a_node_says_why(on: Subject) -> Result<()> {
         events.iter().any(|event| event["reason"] == "FailedScheduling")
     };
     on.until(&format!("{core}/events?fieldSelector=involvedObject.name%3Dp"), said).await?;
+    Ok(())
+}
+
+async fn an_unknown_fault_is_named(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let mut body = pod("p", &on.registry.push("web:1", "amd64"));
+    body["metadata"]["annotations"] = json!({"controlplane.test/fault": "Tired"});
+    on.create(&format!("{core}/pods"), &body).await?;
+    on.until(&format!("{core}/pods/p"), ready).await?;
+    let said = |list: &Value| {
+        let events = list["items"].as_array().cloned().unwrap_or_default();
+        events.iter().any(|event| {
+            event["reason"] == "UnknownFault"
+                && event["message"].as_str().is_some_and(|message| message.contains("no fault is named \"Tired\""))
+        })
+    };
+    on.until(&format!("{core}/events"), said).await?;
+    Ok(())
+}
+
+async fn an_image_that_is_never_pulled_is_nowhere(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let mut body = pod("p", &on.registry.push("web:1", "amd64"));
+    body["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
+    on.create(&format!("{core}/pods"), &body).await?;
+    let waiting = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].clone();
+    on.until(&format!("{core}/pods/p"), |pod| waiting(pod) == "ErrImageNeverPull").await?;
+    Ok(())
+}
+
+async fn classes_that_are_not_there_are_refused(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let pods = format!("/api/v1/namespaces/{space}/pods");
+    for (field, part) in [
+        ("runtimeClassName", "pod rejected: RuntimeClass \"none\" not found"),
+        ("priorityClassName", "no PriorityClass with name none was found"),
+    ] {
+        let mut body = pod("p", "localhost/x:1");
+        body["spec"][field] = json!("none");
+        let (status, answer) = on.post(&pods, &body).await?;
+        assert_eq!(status, 403, "{answer:#}");
+        assert!(answer["message"].as_str().is_some_and(|message| message.contains(part)), "{answer:#}");
+    }
+    let mut body = pod("other", "localhost/x:1");
+    body["spec"]["schedulerName"] = json!("another");
+    on.create(&pods, &body).await?;
+    Ok(())
+}
+
+async fn a_gate_keeps_a_pod_unready(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let path = format!("/api/v1/namespaces/{space}/pods/p");
+    let mut body = pod("p", &on.registry.push("web:1", "amd64"));
+    body["spec"]["readinessGates"] = json!([{"conditionType": "example.org/open"}]);
+    on.create(&format!("/api/v1/namespaces/{space}/pods"), &body).await?;
+    let gated = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["reason"] == "ReadinessGatesNotReady")
+    };
+    let found = on.until(&path, gated).await?;
+    let mut conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.push(json!({"type": "example.org/open", "status": "True"}));
+    let (status, answer) = on.merge(&format!("{path}/status"), &json!({"status": {"conditions": conditions}})).await?;
+    assert_eq!(status, 200, "{answer:#}");
+    on.until(&path, ready).await?;
+    Ok(())
+}
+
+async fn pods_keep_together_apart_and_spread(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let image = on.registry.push("web:1", "amd64");
+    let labelled = |name: &str, app: &str, spec: Value| {
+        let mut body = pod(name, &image);
+        body["metadata"]["labels"] = json!({"app": app});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            body["spec"][field] = value.clone();
+        }
+        body
+    };
+    let term =
+        |app: &str, topology: &str| json!([{"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": topology}]);
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let (host, zone) = ("kubernetes.io/hostname", "topology.kubernetes.io/zone");
+    let unschedulable = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|one| one["type"] == "PodScheduled" && one["reason"] == "Unschedulable")
+    };
+    let first = |pod: &Value| pod["status"]["conditions"][0]["message"].as_str().unwrap_or_default().to_owned();
+    // Four that want a node each find three.
+    let apart = json!({"affinity": {"podAntiAffinity": {required: term("apart", host)}}});
+    for n in 0..4 {
+        on.create(&format!("{core}/pods"), &labelled(&format!("apart-{n}"), "apart", apart.clone())).await?;
+        let path = format!("{core}/pods/apart-{n}");
+        if n < 3 {
+            on.until(&path, ready).await?;
+        } else {
+            let message = first(&on.until(&path, unschedulable).await?);
+            assert_eq!(
+                message,
+                "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. no new claims to deallocate, \
+                 preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."
+            );
+        }
+    }
+    // Whoever wants to be with nobody's neighbours finds none; the first of a group founds it.
+    let beside = json!({"affinity": {"podAffinity": {required: term("nobody", zone)}}});
+    on.create(&format!("{core}/pods"), &labelled("lonely", "lonely", beside)).await?;
+    let message = first(&on.until(&format!("{core}/pods/lonely"), unschedulable).await?);
+    assert!(message.starts_with("0/3 nodes are available: 3 node(s) didn't match pod affinity rules."), "{message}");
+    let group = json!({"affinity": {"podAffinity": {required: term("group", zone)}}});
+    let mut zones = std::collections::BTreeSet::new();
+    for n in 0..3 {
+        let path = format!("{core}/pods/group-{n}");
+        on.create(&format!("{core}/pods"), &labelled(&format!("group-{n}"), "group", group.clone())).await?;
+        let found = on.until(&path, ready).await?;
+        let (_, node) =
+            on.get(&format!("/api/v1/nodes/{}", found["spec"]["nodeName"].as_str().unwrap_or_default())).await?;
+        zones.insert(node["metadata"]["labels"][zone].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(zones.len(), 1);
+    // Two zones get as many, whatever the number of their nodes.
+    let spread = json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": zone, "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "spread"}}}]});
+    let mut counts = std::collections::BTreeMap::new();
+    for n in 0..6 {
+        let path = format!("{core}/pods/spread-{n}");
+        on.create(&format!("{core}/pods"), &labelled(&format!("spread-{n}"), "spread", spread.clone())).await?;
+        let found = on.until(&path, ready).await?;
+        let (_, node) =
+            on.get(&format!("/api/v1/nodes/{}", found["spec"]["nodeName"].as_str().unwrap_or_default())).await?;
+        *counts.entry(node["metadata"]["labels"][zone].to_string()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.into_values().collect::<Vec<_>>(), [3, 3]);
+    // A port of a node is taken once.
+    let port = json!({"nodeSelector": {host: "node-0"}, "containers": [{"name": "c", "image": image,
+        "ports": [{"containerPort": 80, "hostPort": 18080}]}]});
+    on.create(&format!("{core}/pods"), &labelled("port-0", "port", port.clone())).await?;
+    on.until(&format!("{core}/pods/port-0"), ready).await?;
+    on.create(&format!("{core}/pods"), &labelled("port-1", "port", port)).await?;
+    let message = first(&on.until(&format!("{core}/pods/port-1"), unschedulable).await?);
+    assert!(message.contains("1 node(s) didn't have free ports for the requested pod ports"), "{message}");
     Ok(())
 }

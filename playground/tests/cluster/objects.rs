@@ -19,6 +19,12 @@ on_both!(
     a_deletion_keeps_its_preconditions,
     a_secret_is_stored_as_kubernetes_does,
     a_service_keeps_its_address,
+    zeros_are_left_out_where_they_say_nothing,
+    zeros_of_defaulted_fields_are_defaulted,
+    a_service_gets_what_its_new_type_needs,
+    a_quota_refuses_what_grows_too_much,
+    what_is_left_out_is_chosen_by_its_zero,
+    namespaces_go_one_by_one,
 );
 
 fn config(name: &str, data: &Value) -> Value {
@@ -269,6 +275,13 @@ async fn patches_that_are_not_understood_are_refused(on: Subject) -> Result<()> 
     let (status, answer) = on.call("PATCH", &path, "application/apply-patch+yaml", Some(&json!({}))).await?;
     assert_eq!((status, &answer["reason"]), (422, &json!("Invalid")), "an apply names its manager");
     assert_eq!(on.call("POST", &path, "application/json", Some(&json!({}))).await?.0, 405);
+    for patch in [json!([]), json!("text"), json!(7)] {
+        assert_eq!(on.merge(&path, &patch).await?.0, 400, "{patch}");
+    }
+    for patch in [json!({"metadata": "text"}), json!({"metadata": []}), json!({"data": 7})] {
+        let (status, answer) = on.merge(&path, &patch).await?;
+        assert_eq!((status, &answer["reason"]), (422, &json!("Invalid")), "{patch}: {answer:#}");
+    }
     if on.playground.is_some() {
         for content in ["application/json-patch+json", "application/strategic-merge-patch+json"] {
             assert_eq!(on.call("PATCH", &path, content, Some(&json!([]))).await?.0, 415, "{content}");
@@ -338,5 +351,166 @@ async fn a_service_keeps_its_address(on: Subject) -> Result<()> {
     assert_eq!((status, &replaced["spec"]["clusterIP"]), (200, &address));
     let (status, _) = on.merge(&format!("{all}/s"), &json!({"spec": {"clusterIP": "10.96.200.200"}})).await?;
     assert_eq!(status, 422);
+    Ok(())
+}
+
+async fn zeros_are_left_out_where_they_say_nothing(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let path = format!("/apis/apps/v1/namespaces/{space}/deployments");
+    let mut wanted = deployment("web", "localhost/none:1", 0);
+    let container = &mut wanted["spec"]["template"]["spec"]["containers"][0];
+    container["readinessProbe"] = json!({"tcpSocket": {"port": 80}, "initialDelaySeconds": 0, "periodSeconds": 5});
+    container["stdin"] = json!(false);
+    container["args"] = json!([]);
+    container["env"] = json!([{"name": "EMPTY", "value": ""}]);
+    container["ports"] = json!([{"containerPort": 80, "hostPort": 0}]);
+    wanted["spec"]["template"]["spec"]["hostNetwork"] = json!(false);
+    wanted["spec"]["template"]["spec"]["nodeSelector"] = json!({});
+    let (status, made) = on.apply(&format!("{path}/web"), "ropeway", &wanted).await?;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["spec"]["replicas"], 0);
+    let pod = &made["spec"]["template"]["spec"];
+    assert_eq!((pod.get("hostNetwork"), pod.get("nodeSelector")), (None, None));
+    let container = &pod["containers"][0];
+    assert_eq!((container.get("stdin"), container.get("args")), (None, None));
+    assert_eq!(container["env"], json!([{"name": "EMPTY"}]));
+    assert_eq!(container["ports"], json!([{"containerPort": 80, "protocol": "TCP"}]));
+    let probe = json!({"tcpSocket": {"port": 80}, "periodSeconds": 5, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3});
+    assert_eq!(container["readinessProbe"], probe);
+    Ok(())
+}
+
+async fn zeros_of_defaulted_fields_are_defaulted(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let mut wanted = deployment("web", "localhost/none:1", 0);
+    wanted["spec"]["minReadySeconds"] = json!(0);
+    wanted["spec"]["strategy"] = json!({"type": ""});
+    let pod = &mut wanted["spec"]["template"]["spec"];
+    for field in ["restartPolicy", "dnsPolicy", "schedulerName"] {
+        pod[field] = json!("");
+    }
+    let container = &mut pod["containers"][0];
+    for field in ["terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"] {
+        container[field] = json!("");
+    }
+    container["ports"] = json!([{"containerPort": 80, "protocol": ""}]);
+    container["livenessProbe"] = json!({"httpGet": {"port": 80, "path": "", "scheme": ""}, "failureThreshold": 0,
+        "timeoutSeconds": 0, "periodSeconds": 0, "successThreshold": 0});
+    let made = on.create(&format!("/apis/apps/v1/namespaces/{space}/deployments"), &wanted).await?;
+    assert!(made["spec"].get("minReadySeconds").is_none());
+    assert_eq!(made["spec"]["strategy"]["type"], "RollingUpdate");
+    let pod = &made["spec"]["template"]["spec"];
+    let found = ["restartPolicy", "dnsPolicy", "schedulerName"].map(|field| pod[field].clone());
+    assert_eq!(found, [json!("Always"), json!("ClusterFirst"), json!("default-scheduler")]);
+    let container = &pod["containers"][0];
+    let found =
+        ["terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"].map(|field| container[field].clone());
+    assert_eq!(found, [json!("/dev/termination-log"), json!("File"), json!("IfNotPresent")]);
+    assert_eq!(container["ports"], json!([{"containerPort": 80, "protocol": "TCP"}]));
+    let probe = json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "failureThreshold": 3, "timeoutSeconds": 1,
+        "periodSeconds": 10, "successThreshold": 1});
+    assert_eq!(container["livenessProbe"], probe);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {
+        "type": "", "sessionAffinity": "", "ports": [{"port": 80, "protocol": "", "targetPort": 0, "name": ""}]}});
+    let made = on.create(&format!("/api/v1/namespaces/{space}/services"), &service).await?;
+    assert_eq!((&made["spec"]["type"], &made["spec"]["sessionAffinity"]), (&json!("ClusterIP"), &json!("None")));
+    assert_eq!(made["spec"]["ports"], json!([{"port": 80, "protocol": "TCP", "targetPort": 80}]));
+    Ok(())
+}
+
+async fn a_service_gets_what_its_new_type_needs(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let all = format!("/api/v1/namespaces/{space}/services");
+    let path = format!("{all}/s");
+    let mut body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {
+        "selector": {"app": "web"}, "ports": [{"name": "a", "port": 80}]}});
+    let made = on.create(&all, &body).await?;
+    assert!(made["spec"]["ports"][0].get("nodePort").is_none());
+    let port = |service: &Value, index: usize| service["spec"]["ports"][index]["nodePort"].as_i64();
+    let (status, open) = on.merge(&path, &json!({"spec": {"type": "LoadBalancer"}})).await?;
+    assert_eq!(status, 200, "{open:#}");
+    let given = port(&open, 0);
+    assert!(given.is_some_and(|port| (30_000..32_768).contains(&port)), "{open:#}");
+    assert_eq!(open["spec"]["externalTrafficPolicy"], "Cluster");
+    assert_eq!(open["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+    on.until(&path, |service| service["status"]["loadBalancer"]["ingress"][0]["ip"].is_string()).await?;
+    // What a replacement leaves out stays; a new port gets its own.
+    body["spec"]["type"] = json!("LoadBalancer");
+    body["spec"]["ports"] = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81}]);
+    let (status, replaced) = on.put(&path, &body).await?;
+    assert_eq!(status, 200, "{replaced:#}");
+    assert_eq!(port(&replaced, 0), given);
+    assert!(port(&replaced, 1).is_some_and(|port| Some(port) != given), "{replaced:#}");
+    let (status, closed) = on.merge(&path, &json!({"spec": {"type": "ClusterIP"}})).await?;
+    assert_eq!(status, 200, "{closed:#}");
+    assert_eq!((port(&closed, 0), port(&closed, 1)), (None, None), "{closed:#}");
+    for field in ["externalTrafficPolicy", "allocateLoadBalancerNodePorts"] {
+        assert!(closed["spec"].get(field).is_none(), "{closed:#}");
+    }
+    on.until(&path, |service| service["status"]["loadBalancer"] == json!({})).await?;
+    let (status, away) =
+        on.merge(&path, &json!({"spec": {"type": "ExternalName", "externalName": "example.org"}})).await?;
+    assert_eq!((status, away["spec"].get("clusterIP"), away["spec"].get("clusterIPs")), (200, None, None), "{away:#}");
+    let (status, back) = on.merge(&path, &json!({"spec": {"type": "ClusterIP", "externalName": null}})).await?;
+    assert!(status == 200 && back["spec"]["clusterIP"].as_str().is_some_and(|ip| ip.starts_with("10.96.")), "{back:#}");
+    let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": {
+        "type": "LoadBalancer", "loadBalancerClass": "example.org/other", "ports": [{"port": 80}]}});
+    let made = on.create(&all, &other).await?;
+    assert!(port(&made, 0).is_some());
+    Ok(())
+}
+
+async fn a_quota_refuses_what_grows_too_much(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+        "spec": {"hard": {"services.loadbalancers": "0", "services.nodeports": "1"}}});
+    on.create(&format!("{core}/resourcequotas"), &quota).await?;
+    on.until(&format!("{core}/resourcequotas/q"), |quota| quota["status"]["used"]["services.nodeports"] == "0").await?;
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    on.create(&format!("{core}/services"), &service).await?;
+    let (status, answer) = on.merge(&format!("{core}/services/s"), &json!({"spec": {"type": "LoadBalancer"}})).await?;
+    assert_eq!(status, 403);
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(message.contains("exceeded quota: q, requested: services.loadbalancers=1"), "{message}");
+    let (status, answer) = on.merge(&format!("{core}/services/s"), &json!({"spec": {"type": "NodePort"}})).await?;
+    assert_eq!(status, 200, "{answer:#}");
+    let used = |quota: &Value| quota["status"]["used"]["services.nodeports"] == "1";
+    on.until(&format!("{core}/resourcequotas/q"), used).await?;
+    let two = json!({"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}});
+    assert_eq!(on.merge(&format!("{core}/services/s"), &two).await?.0, 403);
+    let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "1Gi"}, "min": {"cpu": "10m"}}]}});
+    let made = on.create(&format!("{core}/limitranges"), &range).await?;
+    let limit = &made["spec"]["limits"][0];
+    assert_eq!(
+        (&limit["default"], &limit["defaultRequest"]),
+        (&json!({"memory": "1Gi"}), &json!({"cpu": "10m", "memory": "1Gi"}))
+    );
+    Ok(())
+}
+
+async fn what_is_left_out_is_chosen_by_its_zero(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let sets = format!("/apis/apps/v1/namespaces/{space}/replicasets");
+    assert_eq!(on.get(&format!("{sets}?fieldSelector=status.replicas%3D0")).await?.0, 400, "that is for others");
+    let (status, nodes) = on.get("/api/v1/nodes?fieldSelector=spec.unschedulable%3Dfalse").await?;
+    assert_eq!((status, nodes["items"].as_array().map(Vec::len)), (200, Some(3)));
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"suspend": true,
+        "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "localhost/none:1"}]}}}});
+    let jobs = format!("/apis/batch/v1/namespaces/{space}/jobs");
+    on.create(&jobs, &job).await?;
+    let (status, list) = on.get(&format!("{jobs}?fieldSelector=status.successful%3D0")).await?;
+    assert_eq!((status, list["items"].as_array().map(Vec::len)), (200, Some(1)));
+    Ok(())
+}
+
+async fn namespaces_go_one_by_one(on: Subject) -> Result<()> {
+    assert_eq!(on.delete("/api/v1/namespaces?labelSelector=none%3Dthere", &json!({})).await?.0, 405);
+    let (_, kinds) = on.get("/api/v1").await?;
+    let found = kinds["resources"].as_array().into_iter().flatten().find(|kind| kind["name"] == "namespaces");
+    let verbs = found.and_then(|kind| kind["verbs"].as_array()).cloned().unwrap_or_default();
+    assert!(!verbs.is_empty() && !verbs.iter().any(|verb| verb == "deletecollection"), "{verbs:?}");
     Ok(())
 }

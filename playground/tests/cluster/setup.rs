@@ -1,6 +1,7 @@
 //! A cluster under test, with plain requests: status and body are what the tests look at.
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -34,7 +35,15 @@ impl Subject {
         Ok(Self { client, registry: Registry::start().await?, playground: Some(playground) })
     }
 
-    pub(crate) async fn real() -> Result<Option<Self>> {
+    /// The real control plane, where it was asked for. None where it is not there: that is noted.
+    pub(crate) async fn real(test: &str) -> Result<Option<Self>> {
+        if variable("ROPEWAY_TEST_CLUSTERS").is_some_and(|chosen| chosen == "playground") {
+            return Ok(None);
+        }
+        if variable("ROPEWAY_TEST_CONTROLPLANE").is_none() {
+            skip(test, "ROPEWAY_TEST_CONTROLPLANE names no control plane");
+            return Ok(None);
+        }
         static REAL: OnceLock<Option<Real>> = OnceLock::new();
         let real = tokio::task::spawn_blocking(|| REAL.get_or_init(start_real).as_ref()).await?;
         let Some(real) = real else { return Ok(None) };
@@ -151,9 +160,23 @@ async fn client(kubeconfig: Kubeconfig) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Notes that a test is skipped, for the last lines of the test command. In continuous integration it fails.
+fn skip(test: &str, reason: &str) {
+    assert!(variable("CI").is_none(), "{test} is skipped, which must not be here: {reason}");
+    eprintln!("skipped: {test}: {reason}");
+    if let Some(path) = variable("ROPEWAY_TEST_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let written = file.and_then(|mut file| writeln!(file, "ropeway-playground {test}: {reason}"));
+        written.expect("the list of skipped tests can be written");
+    }
+}
+
 fn start_real() -> Option<Real> {
-    let program = std::env::var("ROPEWAY_TEST_CONTROLPLANE").ok()?;
+    let program = variable("ROPEWAY_TEST_CONTROLPLANE")?;
     let data = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("controlplane");
     if data.exists() {
         std::fs::remove_dir_all(&data).expect("the folder of an earlier run can be removed");

@@ -9,7 +9,11 @@ on_both!(
     a_disk_waits_for_its_first_consumer,
     files_are_bound_at_once,
     what_a_class_cannot_do_is_said,
-    a_claim_in_use_stays
+    a_claim_in_use_stays,
+    a_claim_waits_for_a_provisioner_that_nobody_runs,
+    a_disk_is_in_one_zone,
+    a_disk_is_with_one_node_at_a_time,
+    a_volume_for_one_pod_is_with_one_pod,
 );
 
 fn claim(name: &str, class: Option<&str>, mode: &str, size: &str) -> Value {
@@ -108,5 +112,88 @@ async fn a_claim_in_use_stays(on: Subject) -> Result<()> {
     on.until_gone(&format!("{core}/persistentvolumeclaims/c")).await?;
     let volume = format!("/api/v1/persistentvolumes/{}", found["spec"]["volumeName"].as_str().unwrap_or_default());
     on.until_gone(&volume).await?;
+    Ok(())
+}
+
+fn on_node(pod: &Value, key: &str, value: &str) -> Value {
+    let mut pod = pod.clone();
+    pod["spec"]["nodeSelector"] = json!({key: value});
+    pod
+}
+
+async fn a_claim_waits_for_a_provisioner_that_nobody_runs(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": format!("class-{space}")},
+        "provisioner": "example.org/none", "volumeBindingMode": "Immediate"});
+    on.create("/apis/storage.k8s.io/v1/storageclasses", &class).await?;
+    let called = format!("class-{space}");
+    on.create(&format!("{core}/persistentvolumeclaims"), &claim("c", Some(&called), "ReadWriteOnce", "1Gi")).await?;
+    let waits = says("ExternalProvisioning", "Waiting for a volume to be created either by the external provisioner");
+    on.until(&format!("{core}/events"), waits).await?;
+    let told = |claim: &Value| {
+        claim["metadata"]["annotations"]["volume.kubernetes.io/storage-provisioner"] == "example.org/none"
+    };
+    let found = on.until(&format!("{core}/persistentvolumeclaims/c"), told).await?;
+    assert_eq!(found["status"]["phase"], "Pending");
+    on.create(&format!("{core}/persistentvolumeclaims"), &claim("none", Some(""), "ReadWriteOnce", "1Gi")).await?;
+    on.until(&format!("{core}/events"), says("FailedBinding", "no storage class is set")).await?;
+    on.delete(&format!("/apis/storage.k8s.io/v1/storageclasses/{called}"), &json!({})).await?;
+    Ok(())
+}
+
+async fn a_disk_is_in_one_zone(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let image = on.registry.push("web:1", "amd64");
+    let zone = "topology.kubernetes.io/zone";
+    on.create(&format!("{core}/persistentvolumeclaims"), &claim("c", None, "ReadWriteOnce", "1Gi")).await?;
+    on.create(&format!("{core}/pods"), &on_node(&pod("p", &image, "c"), zone, "zone-1")).await?;
+    on.until(&format!("{core}/pods/p"), |pod| pod["status"]["phase"] == "Running").await?;
+    let found = on.until(&format!("{core}/persistentvolumeclaims/c"), bound).await?;
+    let volume = found["spec"]["volumeName"].as_str().unwrap_or_default();
+    let (_, volume) = on.get(&format!("/api/v1/persistentvolumes/{volume}")).await?;
+    let terms = json!([{"matchExpressions": [{"key": zone, "operator": "In", "values": ["zone-1"]}]}]);
+    assert_eq!(volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"], terms);
+    on.create(&format!("{core}/pods"), &on_node(&pod("far", &image, "c"), zone, "zone-0")).await?;
+    on.until(&format!("{core}/events"), says("FailedScheduling", "didn't match PersistentVolume's node affinity"))
+        .await?;
+    Ok(())
+}
+
+async fn a_disk_is_with_one_node_at_a_time(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let image = on.registry.push("web:1", "amd64");
+    let host = "kubernetes.io/hostname";
+    on.create(&format!("{core}/persistentvolumeclaims"), &claim("c", None, "ReadWriteOnce", "1Gi")).await?;
+    let runs = |pod: &Value| pod["status"]["phase"] == "Running";
+    for (name, node) in [("first", "node-0"), ("beside", "node-0")] {
+        on.create(&format!("{core}/pods"), &on_node(&pod(name, &image, "c"), host, node)).await?;
+        on.until(&format!("{core}/pods/{name}"), runs).await?;
+    }
+    on.create(&format!("{core}/pods"), &on_node(&pod("second", &image, "c"), host, "node-2")).await?;
+    on.until(&format!("{core}/events"), says("FailedAttachVolume", "Multi-Attach error")).await?;
+    assert_eq!(on.get(&format!("{core}/pods/second")).await?.1["status"]["phase"], "Pending");
+    for name in ["first", "beside"] {
+        on.delete(&format!("{core}/pods/{name}"), &json!({})).await?;
+    }
+    on.until(&format!("{core}/pods/second"), runs).await?;
+    Ok(())
+}
+
+async fn a_volume_for_one_pod_is_with_one_pod(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let image = on.registry.push("web:1", "amd64");
+    on.create(&format!("{core}/persistentvolumeclaims"), &claim("c", None, "ReadWriteOncePod", "1Gi")).await?;
+    on.create(&format!("{core}/pods"), &pod("first", &image, "c")).await?;
+    let runs = |pod: &Value| pod["status"]["phase"] == "Running";
+    on.until(&format!("{core}/pods/first"), runs).await?;
+    on.create(&format!("{core}/pods"), &pod("second", &image, "c")).await?;
+    on.until(&format!("{core}/events"), says("FailedScheduling", "ReadWriteOncePod access mode already in-use"))
+        .await?;
+    on.delete(&format!("{core}/pods/first"), &json!({})).await?;
+    on.until(&format!("{core}/pods/second"), runs).await?;
     Ok(())
 }

@@ -11,6 +11,13 @@ on_both!(
     a_progress_deadline_is_reported,
     a_stateful_set_has_ordinals_and_claims,
     an_orphaned_stateful_set_is_taken_over,
+    a_broken_pod_of_a_stateful_set_stays_until_it_is_deleted,
+    a_parallel_stateful_set_replaces_its_broken_pod,
+    a_partition_keeps_the_old_revision,
+    a_job_waits_after_a_failure,
+    what_is_not_implemented_is_not_stored,
+    a_budget_says_how_many_may_go,
+    an_autoscaler_keeps_the_bounds,
     jobs_complete_and_fail,
     what_is_owned_goes_with_its_owner,
     orphans_stay,
@@ -206,6 +213,241 @@ async fn an_orphaned_stateful_set_is_taken_over(on: Subject) -> Result<()> {
     Ok(())
 }
 
+/// A set without claims, so that its pods go to any node.
+fn plain_set(name: &str, image: &str, replicas: i64) -> Value {
+    let mut set = stateful_set(name, image, replicas);
+    set["spec"].as_object_mut().expect("a set has a spec").remove("volumeClaimTemplates");
+    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = json!([]);
+    set
+}
+
+fn image_of(pod: &Value) -> &str {
+    pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
+}
+
+fn image_patch(image: &str) -> Value {
+    json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
+}
+
+fn cannot_pull(pod: &Value) -> bool {
+    let reason = pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].as_str();
+    reason.is_some_and(|reason| reason == "ErrImagePull" || reason == "ImagePullBackOff")
+}
+
+async fn a_broken_pod_of_a_stateful_set_stays_until_it_is_deleted(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let (good, missing) = (on.registry.push("db:1", "amd64"), format!("{}/db:none", on.registry.address));
+    let path = format!("/apis/apps/v1/namespaces/{space}/statefulsets/db");
+    let pods = format!("/api/v1/namespaces/{space}/pods");
+    on.create(&format!("/apis/apps/v1/namespaces/{space}/statefulsets"), &plain_set("db", &good, 2)).await?;
+    on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    on.merge(&path, &image_patch(&missing)).await?;
+    let broken = on.until(&format!("{pods}/db-1"), cannot_pull).await?;
+    on.merge(&path, &image_patch(&good)).await?;
+    // A change that the controller answers after it has seen the old image again.
+    on.until(&path, |set| set["status"]["observedGeneration"] == 3).await?;
+    on.merge(&path, &json!({"spec": {"revisionHistoryLimit": 5}})).await?;
+    let stuck = on.until(&path, |set| set["status"]["observedGeneration"] == 4).await?;
+    assert_eq!(stuck["status"]["readyReplicas"], 1, "{stuck:#}");
+    let (_, still) = on.get(&format!("{pods}/db-1")).await?;
+    assert_eq!(still["metadata"]["uid"], broken["metadata"]["uid"], "nobody replaces it");
+    assert!(still["metadata"].get("deletionTimestamp").is_none());
+    on.delete(&format!("{pods}/db-1"), &json!({"gracePeriodSeconds": 0})).await?;
+    let done = |set: &Value| {
+        let status = &set["status"];
+        status["readyReplicas"] == 2 && status["currentRevision"] == status["updateRevision"]
+    };
+    on.until(&path, done).await?;
+    assert_eq!(image_of(&on.get(&format!("{pods}/db-1")).await?.1), good);
+    Ok(())
+}
+
+async fn a_parallel_stateful_set_replaces_its_broken_pod(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let (good, missing) = (on.registry.push("db:1", "amd64"), format!("{}/db:none", on.registry.address));
+    let path = format!("/apis/apps/v1/namespaces/{space}/statefulsets/db");
+    let pod = format!("/api/v1/namespaces/{space}/pods/db-1");
+    let mut set = plain_set("db", &good, 2);
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    on.create(&format!("/apis/apps/v1/namespaces/{space}/statefulsets"), &set).await?;
+    on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    on.merge(&path, &image_patch(&missing)).await?;
+    let broken = on.until(&pod, cannot_pull).await?;
+    on.merge(&path, &image_patch(&good)).await?;
+    let mended = on.until(&pod, |pod| pod["metadata"]["uid"] != broken["metadata"]["uid"]).await?;
+    assert_eq!(image_of(&mended), good);
+    on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    Ok(())
+}
+
+async fn a_partition_keeps_the_old_revision(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let (one, two) = (on.registry.push("db:1", "amd64"), on.registry.push("db:2", "amd64"));
+    let path = format!("/apis/apps/v1/namespaces/{space}/statefulsets/db");
+    let pods = format!("/api/v1/namespaces/{space}/pods");
+    let mut set = plain_set("db", &one, 2);
+    set["spec"]["updateStrategy"] =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1, "maxUnavailable": 2}});
+    let made = on.create(&format!("/apis/apps/v1/namespaces/{space}/statefulsets"), &set).await?;
+    let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
+    assert_eq!(made["spec"]["updateStrategy"], strategy, "maxUnavailable needs a feature that is off");
+    on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    on.merge(&path, &image_patch(&two)).await?;
+    let rolled = |set: &Value| set["status"]["updatedReplicas"] == 1 && set["status"]["readyReplicas"] == 2;
+    let found = on.until(&path, rolled).await?;
+    assert_ne!(found["status"]["currentRevision"], found["status"]["updateRevision"]);
+    let (_, first) = on.get(&format!("{pods}/db-0")).await?;
+    on.delete(&format!("{pods}/db-0"), &json!({})).await?;
+    let again = on.until(&format!("{pods}/db-0"), |pod| pod["metadata"]["uid"] != first["metadata"]["uid"]).await?;
+    assert_eq!(image_of(&again), one, "below the partition a pod comes back as it was");
+    assert_eq!(again["metadata"]["labels"]["controller-revision-hash"], found["status"]["currentRevision"]);
+    let (_, revisions) = on.get(&format!("/apis/apps/v1/namespaces/{space}/controllerrevisions")).await?;
+    assert_eq!(revisions["items"].as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+async fn a_job_waits_after_a_failure(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let image = on.registry.push("job:1", "amd64");
+    let all = format!("/apis/batch/v1/namespaces/{space}/jobs");
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {
+        "backoffLimit": 1, "template": {
+            "metadata": {"annotations": {"controlplane.test/fault": "Failed"}},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": image}]}}}});
+    on.create(&all, &job).await?;
+    let one = on.until(&format!("{all}/j"), |job| job["status"]["failed"] == 1).await?;
+    assert!(one["status"].get("active").is_none() || one["status"]["active"] == 0, "{one:#}");
+    let done = on.until(&format!("{all}/j"), |job| reason(job, "Failed") == "BackoffLimitExceeded").await?;
+    assert_eq!(done["status"]["failed"], 2);
+    let (_, pods) = on.get(&format!("/api/v1/namespaces/{space}/pods")).await?;
+    let mut times: Vec<&str> = pods["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pod| pod["metadata"]["creationTimestamp"].as_str())
+        .collect();
+    times.sort_unstable();
+    let times: Vec<chrono::DateTime<chrono::Utc>> = times.iter().filter_map(|time| time.parse().ok()).collect();
+    assert!(times.len() == 2 && (times[1] - times[0]).num_seconds() >= 10, "{times:?}");
+    Ok(())
+}
+
+/// What a playground cannot do it refuses by the field's name.
+async fn what_is_not_implemented_is_not_stored(on: Subject) -> Result<()> {
+    if on.playground.is_none() {
+        return Ok(());
+    }
+    let space = on.namespace().await?;
+    let job = |spec: Value| {
+        let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "localhost/x:1"}]}}}});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            job["spec"][field] = value.clone();
+        }
+        job
+    };
+    let pod = |field: &str, value: Value| {
+        let mut pod = deployment("web", "localhost/x:1", 0);
+        pod["spec"]["template"]["spec"][field] = value;
+        pod
+    };
+    let claim = |spec: Value| {
+        let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            claim["spec"][field] = value.clone();
+        }
+        claim
+    };
+    let limits = |item: Value| json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": [item]}});
+    let jobs = format!("/apis/batch/v1/namespaces/{space}/jobs");
+    let deployments = format!("/apis/apps/v1/namespaces/{space}/deployments");
+    let core = format!("/api/v1/namespaces/{space}");
+    let claims = format!("{core}/persistentvolumeclaims");
+    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("v-{space}")}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/v"}}});
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+        "spec": {"hard": {"pods": "1"}, "scopes": ["BestEffort"]}});
+    let ephemeral = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}}}]);
+    for (path, body, field) in [
+        (&jobs, job(json!({"completionMode": "Indexed", "completions": 1})), "completionMode"),
+        (
+            &jobs,
+            job(
+                json!({"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}}),
+            ),
+            "podFailurePolicy",
+        ),
+        (&jobs, job(json!({"managedBy": "example.org/other"})), "managedBy"),
+        (&deployments, pod("resourceClaims", json!([{"name": "gpu", "resourceClaimName": "g"}])), "resourceClaims"),
+        (&deployments, pod("priorityClassName", json!("system-node-critical")), "priorityClassName"),
+        (&deployments, pod("volumes", ephemeral), "volumes[0].ephemeral"),
+        (&claims, claim(json!({"selector": {"matchLabels": {"a": "b"}}})), "selector"),
+        (&claims, claim(json!({"volumeMode": "Block"})), "volumeMode"),
+        (&claims, claim(json!({"volumeName": "v"})), "volumeName"),
+        (&"/api/v1/persistentvolumes".to_owned(), volume, "PersistentVolumes"),
+        (&format!("{core}/resourcequotas"), quota, "scopes"),
+        (
+            &format!("{core}/limitranges"),
+            limits(json!({"type": "Pod", "max": {"cpu": "1"}})),
+            "spec.limits[0].type Pod",
+        ),
+    ] {
+        let (status, answer) = on.post(path, &body).await?;
+        assert_eq!(status, 501, "{field}: {answer:#}");
+        assert!(answer["message"].as_str().is_some_and(|message| message.contains(field)), "{field}: {answer:#}");
+    }
+    Ok(())
+}
+
+async fn a_budget_says_how_many_may_go(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let image = on.registry.push("web:1", "amd64");
+    let budgets = format!("/apis/policy/v1/namespaces/{space}/poddisruptionbudgets");
+    let budget = |name: &str, spec: Value| {
+        let mut body = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": {"app": name}}}});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            body["spec"][field] = value.clone();
+        }
+        body
+    };
+    on.create(&budgets, &budget("most", json!({"maxUnavailable": "34%"}))).await?;
+    on.create(&budgets, &budget("least", json!({"minAvailable": 3}))).await?;
+    for name in ["most", "least"] {
+        on.create(&format!("/apis/apps/v1/namespaces/{space}/deployments"), &deployment(name, &image, 3)).await?;
+    }
+    let counts = |status: &Value| {
+        ["expectedPods", "desiredHealthy", "currentHealthy", "disruptionsAllowed"].map(|field| status[field].clone())
+    };
+    let wanted = [3, 1, 3, 2].map(Value::from);
+    let most = on.until(&format!("{budgets}/most"), |budget| counts(&budget["status"]) == wanted).await?;
+    assert_eq!(reason(&most, "DisruptionAllowed"), "SufficientPods");
+    let wanted = [3, 3, 3, 0].map(Value::from);
+    let least = on.until(&format!("{budgets}/least"), |budget| counts(&budget["status"]) == wanted).await?;
+    assert_eq!(reason(&least, "DisruptionAllowed"), "InsufficientPods");
+    Ok(())
+}
+
+async fn an_autoscaler_keeps_the_bounds(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let image = on.registry.push("web:1", "amd64");
+    let all = format!("/apis/apps/v1/namespaces/{space}/deployments");
+    on.create(&all, &deployment("web", &image, 1)).await?;
+    let scalers = format!("/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers");
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"},
+        "spec": {"minReplicas": 2, "maxReplicas": 4,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
+    on.create(&scalers, &scaler).await?;
+    on.until(&format!("{all}/web"), |found| found["spec"]["replicas"] == 2).await?;
+    let found = on.until(&format!("{scalers}/web"), |found| reason(found, "AbleToScale") == "SucceededRescale").await?;
+    assert_eq!((&found["status"]["currentReplicas"], &found["status"]["desiredReplicas"]), (&json!(1), &json!(2)));
+    let blind = |found: &Value| reason(found, "ScalingActive") == "FailedGetResourceMetric";
+    on.until(&format!("{scalers}/web"), blind).await?;
+    Ok(())
+}
+
 async fn jobs_complete_and_fail(on: Subject) -> Result<()> {
     let space = on.namespace().await?;
     let image = on.registry.push("job:1", "amd64");
@@ -224,6 +466,14 @@ async fn jobs_complete_and_fail(on: Subject) -> Result<()> {
         conditions.iter().any(|one| one["type"] == kind && one["status"] == "True")
     };
     let good = on.until(&format!("{all}/good"), |job| condition(job, "Complete")).await?;
+    let started = |list: &Value| {
+        let events = list["items"].as_array().cloned().unwrap_or_default();
+        let of = |event: &Value| event["involvedObject"]["name"].as_str().is_some_and(|name| name.starts_with("good-"));
+        events.iter().filter(|event| event["reason"] == "Started" && of(event)).count() == 2
+    };
+    on.until(&format!("/api/v1/namespaces/{space}/events"), started).await?;
+    let (_, chosen) = on.get(&format!("{all}?fieldSelector=status.successful%3D2")).await?;
+    assert_eq!(chosen["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(good["status"]["succeeded"], 2);
     assert!(good["status"]["completionTime"].is_string());
     on.create(&all, &job("bad", &json!({"controlplane.test/fault": "Failed"}))).await?;
