@@ -75,6 +75,8 @@ pub enum LibraryReach {
 pub struct Wanted<'a, V> {
     /// The components that are new in the cluster.
     pub components: Vec<&'a Component<V>>,
+    /// The components that are there already and get another image or other probes.
+    pub changed: Vec<&'a Component<V>>,
     /// The Kubernetes resources that are new in the cluster.
     pub resources: Vec<&'a Resource<V>>,
     /// The names that the components get in the cluster.
@@ -115,10 +117,12 @@ pub struct Preflight {
 pub fn preflight<V>(facts: &ClusterFacts, wanted: &Wanted<'_, V>, around: &Surroundings) -> Preflight {
     let mut found = Preflight::default();
     library(facts, wanted.needs_library, &mut found);
-    for component in &wanted.components {
-        volumes(facts, component, &mut found);
+    for component in wanted.components.iter().chain(&wanted.changed) {
         architecture(facts, component, wanted.platforms.get(&component.key), &mut found);
         probes(facts, component, &mut found);
+    }
+    for component in &wanted.components {
+        volumes(facts, component, &mut found);
         claims(component, wanted.names.get(&component.key), around, &mut found);
         for foreign in foreign_annotations(&component.attributes) {
             if facts.provider != Some(foreign.provider) {

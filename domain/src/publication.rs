@@ -40,6 +40,8 @@ pub struct PublicationInput {
     pub images: BTreeMap<ComponentKey, LibraryImage>,
     /// The plain text of the sealed values that are decided to be public, and of no others.
     pub plaintexts: BTreeMap<SecretId, String>,
+    /// The plain text of the other sealed values: only to see whether they stand elsewhere as well, unsealed.
+    pub hidden_texts: BTreeMap<SecretId, String>,
     /// The components of the template's latest content; none for a template that has no version.
     pub template_keys: Option<BTreeSet<ComponentKey>>,
     /// The current revision of the number that is published.

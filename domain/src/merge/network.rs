@@ -5,7 +5,7 @@ use super::{
     list::{Entry, merge_list},
     runtime::{changed, decide, single},
 };
-use crate::model::{Port, Probe, ProbeKind};
+use crate::model::{Port, Probe};
 
 const NEVER_CLOSES: &str = "an upgrade opens ports and never closes them";
 const NAME_TAKEN: &str = "another port here has this name";
@@ -23,12 +23,7 @@ impl Entry for Port {
 
 impl Entry for Probe {
     fn key(&self) -> String {
-        match self.kind {
-            ProbeKind::Startup => "startup",
-            ProbeKind::Readiness => "readiness",
-            ProbeKind::Liveness => "liveness",
-        }
-        .to_owned()
+        self.kind.name().to_owned()
     }
 }
 

@@ -102,3 +102,27 @@ impl Image {
         }
     }
 }
+
+impl<V: Clone + PartialEq> Component<V> {
+    /// Whether a run of it is a run of the other: they differ at most in what people call things. A Job that ran is not
+    /// run again for that.
+    pub fn runs_as(&self, other: &Self) -> bool {
+        unnamed(self) == unnamed(other)
+    }
+}
+
+fn unnamed<V: Clone>(component: &Component<V>) -> Component<V> {
+    let mut component = component.clone();
+    component.name.clear();
+    for variable in component.environment.iter_mut().chain(&mut component.connection_info) {
+        variable.description = None;
+        variable.decision = None;
+    }
+    for port in &mut component.ports {
+        port.alias = None;
+    }
+    for file in &mut component.config_files {
+        file.decision = None;
+    }
+    component
+}

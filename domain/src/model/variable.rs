@@ -95,7 +95,7 @@ impl Default for GenerateRule {
 
 /// Whether a name is one that people give to secrets. Such a value needs a decision before it is published.
 pub fn looks_like_secret(name: &str) -> bool {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 13] = [
         "PASSWORD",
         "PASSWD",
         "PASS",
@@ -106,16 +106,20 @@ pub fn looks_like_secret(name: &str) -> bool {
         "PRIVATEKEY",
         "ACCESSKEY",
         "CREDENTIAL",
-        "CREDENTIALS",
         "PASSPHRASE",
         "SECRETKEY",
         "AUTHKEY",
     ];
-    const PAIRS: [(&str, &str); 5] =
-        [("API", "KEY"), ("PRIVATE", "KEY"), ("ACCESS", "KEY"), ("SECRET", "KEY"), ("ENCRYPTION", "KEY")];
+    /// What a key is of that is a secret.
+    const KEYS: [&str; 11] =
+        ["API", "PRIVATE", "ACCESS", "SECRET", "ENCRYPTION", "SIGNING", "MASTER", "SESSION", "SSH", "AUTH", "LICENSE"];
     let words = words(name);
-    words.iter().any(|word| WORDS.contains(&word.as_str()) || word.ends_with("PASSWORD") || word.ends_with("SECRET"))
-        || words.windows(2).any(|two| PAIRS.contains(&(two[0].as_str(), two[1].as_str())))
+    let one = |word: &String| {
+        let single = if word == "PASS" { word } else { word.strip_suffix('S').unwrap_or(word) };
+        WORDS.contains(&single) || single.ends_with("PASSWORD") || single.ends_with("SECRET")
+    };
+    let is_key = |word: &str| matches!(word, "KEY" | "KEYS");
+    words.iter().any(one) || words.windows(2).any(|two| KEYS.contains(&two[0].as_str()) && is_key(&two[1]))
 }
 
 /// The words of `DB_PASSWORD`, `dbPassword` and `db-password`, in capitals.
@@ -151,6 +155,15 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", true),
             ("GITHUB_TOKEN", true),
             ("client-secret", true),
+            ("DB_PASSWORDS", true),
+            ("API_TOKENS", true),
+            ("REDIS_PASS", true),
+            ("SIGNING_KEY", true),
+            ("MASTER_KEYS", true),
+            ("sessionKey", true),
+            ("SSH_KEY", true),
+            ("SORT_KEY", false),
+            ("PRIMARY_KEY", false),
             ("DB_HOST", false),
             ("PASSENGERS", false),
             ("KEYBOARD", false),

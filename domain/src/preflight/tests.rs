@@ -56,6 +56,8 @@ struct Case {
     platforms: Vec<&'static str>,
     around: Surroundings,
     asks: Vec<AskedValue>,
+    /// Whether the component is there already.
+    is_here: bool,
 }
 
 fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
@@ -66,12 +68,14 @@ fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
         platforms: vec!["amd64", "arm64"],
         around: Surroundings::default(),
         asks: Vec::new(),
+        is_here: false,
     };
     edit(&mut case);
     let component: Component<Value> = serde_json::from_value(case.component).unwrap();
     let platforms = case.platforms.into_iter().map(str::to_owned).collect();
     let wanted = Wanted {
-        components: vec![&component],
+        components: if case.is_here { Vec::new() } else { vec![&component] },
+        changed: if case.is_here { vec![&component] } else { Vec::new() },
         resources: vec![&case.resource],
         names: &[(component.key, "shop-db".to_owned())].into(),
         platforms: &[(component.key, platforms)].into(),
@@ -91,6 +95,22 @@ fn what_a_cluster_can_take_is_clear() {
     let found = run(|_| ());
     assert_eq!(found, Preflight::default());
     assert!(found.is_clear());
+}
+
+#[test]
+fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() {
+    let found = run(|case| {
+        case.is_here = true;
+        case.facts.free_memory = Some(0);
+        case.facts.storage_classes.clear();
+        case.around.claims.insert("data-shop-db-0".to_owned());
+    });
+    assert_eq!(found, Preflight::default());
+    let found = run(|case| {
+        case.is_here = true;
+        case.platforms = vec!["s390x"];
+    });
+    assert_eq!(codes(&found), ["ARCHITECTURE"]);
 }
 
 #[test]

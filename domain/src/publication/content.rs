@@ -10,7 +10,8 @@ use crate::{
     key::{ComponentKey, ResourceKey},
     manifest::{foreign_annotations, foreign_keys},
     model::{
-        Component, ConfigFile, Image, Resource, Scale, SecretDecision, Value, Variable, Volume, looks_like_secret,
+        Component, ConfigFile, Image, ProbeAction, Resource, Scale, SecretDecision, Value, Variable, Volume,
+        looks_like_secret,
     },
     text::{Part, Text},
     version::{PublishedValue, True, VersionContent},
@@ -270,9 +271,17 @@ impl Builder<'_> {
         }
     }
 
-    /// Neither have arguments, which can name variables instead.
+    /// Neither have arguments, which can name variables instead, nor the commands of probes.
     fn plain_arguments(&mut self, own: &Component<Value>, at: At<'_>) {
-        for (field, texts) in [("command", &own.command), ("arguments", &own.arguments)] {
+        let mut lists =
+            vec![("command".to_owned(), own.command.clone()), ("arguments".to_owned(), own.arguments.clone())];
+        for probe in &own.probes {
+            if let ProbeAction::Exec { command } = &probe.action {
+                let command = command.iter().map(|word| word.as_str().into()).collect();
+                lists.push((format!("probes/{}", probe.kind.name()), command));
+            }
+        }
+        for (field, texts) in lists {
             let mut option = String::new();
             for (index, text) in texts.iter().enumerate() {
                 let shown = text.shown(&BTreeMap::new());

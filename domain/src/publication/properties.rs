@@ -68,8 +68,8 @@ fn with_secrets(all: &[Hidden]) -> (PublicationInput, BTreeSet<String>) {
                 format!("configFiles/{path}")
             }
         };
-        let is_plain = hidden.place == 2 && secret;
-        if hidden.repeated && is_plain {
+        input.hidden_texts.insert(sealed, canary.clone());
+        if hidden.repeated {
             component.arguments.push(format!("--x={canary}").as_str().into());
         }
         let place = SecretPlace { owner: Owner::Component(own), path };

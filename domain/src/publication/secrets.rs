@@ -263,7 +263,7 @@ fn hidden(
             [Part::Literal(literal)] => Some(literal.clone()),
             _ => None,
         },
-        Value::Sealed { sealed } => input.plaintexts.get(sealed).cloned(),
+        Value::Sealed { sealed } => input.plaintexts.get(sealed).or_else(|| input.hidden_texts.get(sealed)).cloned(),
     };
     let (public, secret): (Vec<&Entry<'_>>, Vec<&Entry<'_>>) =
         entries.iter().partition(|entry| decisions.get(&entry.place) == Some(&SecretDecision::Public));
@@ -280,7 +280,9 @@ fn is_known(sources: &Sources, entries: &[Entry<'_>], place: &SecretPlace) -> bo
     entries.iter().any(|entry| entry.place == *place)
         || match place.owner {
             Owner::Component(key) => {
-                ["attributes/env/", "command/", "arguments/"].iter().any(|field| place.path.starts_with(field))
+                ["attributes/env/", "command/", "arguments/", "probes/"]
+                    .iter()
+                    .any(|field| place.path.starts_with(field))
                     && sources.components.iter().any(|source| source.component.key == key)
             }
             Owner::Resource(key) => {

@@ -268,7 +268,7 @@ fn what_was_said_in_advance_decides_unless_the_caller_says_otherwise() {
 #[test]
 fn each_reason_against_a_publication_has_its_code() {
     type Edit = fn(&mut PublicationInput);
-    let cases: [(&str, Edit); 14] = [
+    let cases: [(&str, Edit); 16] = [
         ("COMPONENT_NEVER_RAN", |input| input.components[0].run = SourceRun::NeverRan),
         ("DEPENDENCY_CYCLE", |input| {
             input.components[1].component.dependencies.insert(key(WEB));
@@ -295,8 +295,20 @@ fn each_reason_against_a_publication_has_its_code() {
                 json!([{"name": "TOKEN", "value": CANARY}, {"name": "URL", "value": format!("a?t={CANARY}")}]);
             input.components[0].component.environment = serde_json::from_value(environment).unwrap();
         }),
+        ("SECRET_REPEATED", |input| {
+            input.hidden_texts.insert(SecretId(Uuid::from_u128(SECRET)), CANARY.to_owned());
+            input.components[0].component.arguments = vec![format!("--x={CANARY}").as_str().into()];
+        }),
         ("SECRET_IN_PLAIN", |input| {
             input.components[0].component.arguments = vec!["--password=hunter2".into()];
+        }),
+        ("SECRET_IN_PLAIN", |input| {
+            let probe = json!([{
+                "kind": "liveness", "action": {"exec": {"command": ["redis-cli", "--pass", "hunter2"]}},
+                "initialDelaySeconds": 0, "periodSeconds": 5, "timeoutSeconds": 1, "successThreshold": 1,
+                "failureThreshold": 3,
+            }]);
+            input.components[0].component.probes = serde_json::from_value(probe).unwrap();
         }),
         ("SECRET_IN_PLAIN", |input| {
             let attributes = json!({"env": [{"name": "TOKEN", "value": "x"}]});

@@ -407,7 +407,7 @@ impl ApplicationMutation {
             let actor = actor(ctx)?;
             let id = id::decode(&input.application_id, "applicationId")?;
             let delete_volumes = input.delete_volumes.unwrap_or(false);
-            delete_application::delete_application(app(ctx), actor, id, delete_volumes).await
+            delete_application::delete_application(app(ctx), actor, id, delete_volumes, None).await
         };
         answer(result.await, |deleted| DeleteApplicationPayload {
             application: Some(deleted.application.into()),

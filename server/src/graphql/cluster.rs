@@ -127,7 +127,7 @@ payload! {
     RegisterClusterPayload {
         /// The new cluster.
         cluster: Cluster,
-        /// The check whether it reaches the library.
+        /// The check whether it reaches the library. Null where the cluster does not answer: it begins once it does.
         operation: Operation,
     }
 }

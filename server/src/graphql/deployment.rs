@@ -126,5 +126,6 @@ fn decode(
         component_ids: components.map(|ids| id::decode_list(ids, "componentIds", 200)).transpose()?,
         plan_digest,
         progress_deadline_seconds,
+        retry_of: None,
     })
 }

@@ -559,6 +559,7 @@ fn decode_uninstall(input: &UninstallInput) -> Result<Uninstall> {
     Ok(Uninstall {
         installation_id: id::decode(&input.installation_id, "installationId")?,
         delete_volumes: input.delete_volumes.unwrap_or(false),
+        retry_of: None,
     })
 }
 

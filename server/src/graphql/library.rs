@@ -80,7 +80,7 @@ payload! {
     ConfigureLibraryPayload {
         /// The library as it is now.
         library: Library,
-        /// The check whether the clusters reach it.
+        /// The check whether the clusters reach it: those that are not offline. Null where there is none.
         operation: Operation,
     }
 }
@@ -90,7 +90,7 @@ payload! {
     CheckLibraryPayload {
         /// The library, asked from the server just now.
         library: Library,
-        /// The check from inside the clusters.
+        /// The check from inside the clusters that are not offline. Null where there is none.
         operation: Operation,
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{
     Action,
+    action::Effect,
     journal::{JournalError, NewStep},
 };
 use crate::store::step::Step;
-use ropeway_domain::{ComponentKey, operation::StepState};
+use ropeway_domain::{ComponentKey, ResourceKey, operation::StepState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The steps that failed or never ran.
@@ -17,6 +18,33 @@ pub fn unfinished(steps: &[Step]) -> impl Iterator<Item = &Step> {
 /// manifests retry in this way, since a stale manifest is never applied again.
 pub fn components(steps: &[Step]) -> BTreeSet<ComponentKey> {
     unfinished(steps).filter_map(|step| step.component_key.map(|key| key.0)).collect()
+}
+
+/// What steps that failed or never ran were about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Components, by their own keys.
+    pub components: BTreeSet<ComponentKey>,
+    /// Kubernetes resources.
+    pub resources: BTreeSet<ResourceKey>,
+}
+
+/// What an operation left undone: it is planned again from what is there.
+pub fn left(steps: &[Step]) -> Left {
+    let mut left = Left { components: components(steps), resources: BTreeSet::new() };
+    for step in unfinished(steps).filter(|step| step.component_key.is_none()) {
+        match serde_json::from_slice(&step.action) {
+            Ok(Action::Apply(apply)) => left.resources.extend(apply.owner_key.map(|key| ResourceKey(key.0))),
+            Ok(Action::Delete(delete)) => left.resources.extend(
+                delete
+                    .on_success
+                    .iter()
+                    .filter_map(|effect| if let Effect::ResourceGone(key) = effect { Some(*key) } else { None }),
+            ),
+            _ => {}
+        }
+    }
+    left
 }
 
 /// The same steps, for a new operation: exactly those that failed or never ran, after each other as before. What

@@ -3,18 +3,19 @@
 use crate::{
     actor::Actor,
     app::App,
-    clusters::cluster_error,
     error::{Error, Result},
     graphql::id::encode_text,
-    id::ApplicationId,
+    id::{ApplicationId, OperationId},
     operation::{
         Action,
         action::{Delete, DoomedObject, Effect},
-        journal::{self, Lock, NewOperation, NewStep},
+        journal::{self, NewOperation, NewStep},
     },
     service::{
         audit::{self, Act, Subject, audited},
-        authorize, edit, execute,
+        authorize,
+        claims::{self, CLAIM},
+        edit, execute,
         state::{ApplicationState, Side},
     },
     store::{
@@ -25,16 +26,11 @@ use crate::{
         resource,
     },
 };
-use ropeway_clusters::{Kind, ObjectRef, labels, uid};
+use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
     ComponentKey, access::TeamAction, graph::waves, operation::OperationKind, plan::LeftForPeople, uninstall::uninstall,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-const CLAIM: &str = "PersistentVolumeClaim";
-
-/// Claims of one application that are looked at; more than fit into one are not expected.
-const MAX_CLAIMS: u16 = 500;
 
 /// What became of a deletion.
 #[derive(Debug, Clone)]
@@ -49,7 +45,14 @@ pub struct Deleted {
 
 /// Deletes an application: its objects first, each component before what it depended on, and once all are gone the
 /// application itself, with its installations and their records. Claims are kept unless it is asked that they go too.
-pub async fn delete_application(app: &App, actor: &Actor, id: ApplicationId, delete_volumes: bool) -> Result<Deleted> {
+/// `retry_of` is the operation whose unfinished work this takes up.
+pub async fn delete_application(
+    app: &App,
+    actor: &Actor,
+    id: ApplicationId,
+    delete_volumes: bool,
+    retry_of: Option<OperationId>,
+) -> Result<Deleted> {
     let act = Act::new("deleteApplication", Subject::Application(id), encode_text(id));
     audited(app, actor, act, async || {
         let mut conn = app.database.read().await?;
@@ -67,12 +70,15 @@ pub async fn delete_application(app: &App, actor: &Actor, id: ApplicationId, del
             return forget(app, actor, &state).await;
         }
         if delete_volumes {
-            live.extend(claims(app, &state, &live).await?);
+            let reached = app.reach(state.application.cluster_id).await?;
+            // Objects go in the reverse order: claims after what uses them.
+            let claims = claims::unrecorded(app, &reached, &state.application, &live).await?;
+            live.splice(0..0, claims);
         }
         let kept = uninstall(&state.whole(Side::Deployed), delete_volumes).map(|end| end.kept).unwrap_or_default();
         let deadline = execute::deadline(app, None)?;
         let steps = steps(&state, &live, delete_volumes, deadline);
-        begin(app, actor, state, steps, kept).await
+        begin(app, actor, state, steps, kept, retry_of).await
     })
     .await
 }
@@ -100,6 +106,7 @@ async fn begin(
     state: ApplicationState,
     steps: Vec<NewStep>,
     kept: Vec<LeftForPeople>,
+    retry_of: Option<OperationId>,
 ) -> Result<Deleted> {
     let application = state.application.clone();
     let now = app.clock.now();
@@ -119,19 +126,8 @@ async fn begin(
                 resource::update_desired(conn, &row).await?;
             }
             let new = NewOperation {
-                kind: OperationKind::Uninstall,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
-                installation_id: None,
-                record_id: None,
-                retry_of: None,
-                created_by: actor.display_name.clone(),
-                plan_digest: None,
-                lock: Lock::Free,
-                steps,
+                retry_of,
+                ..NewOperation::in_application(OperationKind::Uninstall, &application, &actor.display_name, steps)
             };
             let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
             let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(application.id)));
@@ -213,37 +209,4 @@ fn ended_first(state: &ApplicationState) -> Vec<ComponentKey> {
         // A cycle was never deployed: its components end in any order.
         Err(_) => all.into_iter().collect(),
     }
-}
-
-/// The claims that StatefulSets made for the application's components: they carry its label, and are recorded nowhere.
-async fn claims(app: &App, state: &ApplicationState, live: &[ClusterObject]) -> Result<Vec<ClusterObject>> {
-    let application = &state.application;
-    let reached = app.reach(application.cluster_id).await?;
-    let selector = format!("{}={}", labels::APPLICATION, application.id);
-    let kind = Kind::new("v1", CLAIM);
-    let page = reached
-        .cluster
-        .list_page(&kind, Some(&application.namespace), Some(&selector), MAX_CLAIMS, None)
-        .await
-        .map_err(|error| cluster_error(&reached.row.name, error))?;
-    let now = app.clock.now();
-    let made = page.items.iter().filter_map(|claim| {
-        let (uid, name) = (uid(claim)?, claim.pointer("/metadata/name")?.as_str()?);
-        if live.iter().any(|object| object.uid == uid) {
-            return None;
-        }
-        Some(ClusterObject {
-            id: crate::clock::new_id(),
-            application_id: application.id,
-            cluster_id: application.cluster_id,
-            owner_key: None,
-            api_version: kind.api_version.clone(),
-            kind: kind.kind.clone(),
-            namespace: application.namespace.clone(),
-            name: name.to_owned(),
-            uid: uid.to_owned(),
-            created_at: now,
-        })
-    });
-    Ok(made.collect())
 }

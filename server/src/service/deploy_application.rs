@@ -5,18 +5,20 @@ use crate::{
     app::App,
     error::{Error, Result},
     graphql::id::encode_text,
-    id::{ApplicationId, ComponentId},
-    operation::journal::{self, Lock, NewOperation, NewStep},
+    id::{ApplicationId, ComponentId, OperationId},
+    operation::journal::{self, NewOperation, NewStep},
     service::{
         audit::{self, Act, Subject, audited},
+        claims,
+        dry_run::Taking,
         execute::{self, Executed, Observed},
         rollout::{Scope, blocker},
         state::Side,
     },
-    store::{application, application::Application},
+    store::{application, application::Application, component},
 };
 use ropeway_domain::{
-    ComponentKey, ResourceKey,
+    Component, ComponentKey, ResourceKey, Value,
     access::TeamAction,
     change::Owner,
     deploy::plan_deployment,
@@ -39,12 +41,16 @@ pub struct Deploy {
     pub plan_digest: Option<String>,
     /// Seconds that a wave may take.
     pub progress_deadline_seconds: Option<i32>,
+    /// The operation whose unfinished work this takes up.
+    pub retry_of: Option<OperationId>,
 }
 
 /// A plan with what carries it out.
 struct Decided {
     plan: Plan,
     steps: Vec<NewStep>,
+    /// Jobs that are as desired without being run again.
+    finished_jobs: Vec<Component<Value>>,
 }
 
 /// What deploying would change.
@@ -67,12 +73,18 @@ pub async fn deploy_application(app: &App, actor: &Actor, input: &Deploy) -> Res
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;
-        commit(app, actor, &observed, decided).await
+        commit(app, actor, &observed, input, decided).await
     })
     .await
 }
 
-async fn commit(app: &App, actor: &Actor, observed: &Observed, decided: Decided) -> Result<Executed<Application>> {
+async fn commit(
+    app: &App,
+    actor: &Actor,
+    observed: &Observed,
+    input: &Deploy,
+    decided: Decided,
+) -> Result<Executed<Application>> {
     let application = observed.state.application.clone();
     let now = app.clock.now();
     let digest = decided.plan.digest.to_string();
@@ -82,20 +94,14 @@ async fn commit(app: &App, actor: &Actor, observed: &Observed, decided: Decided)
             if !application::advance(conn, application.id, application.generation).await? {
                 return Err(execute::changed_meanwhile());
             }
+            observed.check_surroundings(conn).await?;
+            for job in &decided.finished_jobs {
+                component::set_deployed(conn, application.id, job).await?;
+            }
             let new = NewOperation {
-                kind: OperationKind::Deploy,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
-                installation_id: None,
-                record_id: None,
-                retry_of: None,
-                created_by: actor.display_name.clone(),
+                retry_of: input.retry_of,
                 plan_digest: Some(digest.clone()),
-                lock: Lock::Free,
-                steps: decided.steps,
+                ..NewOperation::in_application(OperationKind::Deploy, &application, &actor.display_name, decided.steps)
             };
             let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
             let object = Some(encode_text(application.id));
@@ -122,7 +128,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     };
     let changes: Vec<_> =
         plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();
-    let scope = Scope {
+    let mut scope = Scope {
         components: desired.components.keys().copied().filter(|key| chosen(Owner::Component(*key))).collect(),
         resources: desired.resources.keys().copied().filter(|key| chosen(Owner::Resource(*key))).collect(),
         gone_components: state
@@ -140,6 +146,8 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         delete_volumes: false,
     };
 
+    let finished_jobs = scope.leave_finished_jobs(state, &desired);
+    let finished_jobs = finished_jobs.iter().map(|key| desired.components[key].spec.clone()).collect();
     let mut blockers = observed.cluster_blockers();
     let components: Vec<_> = desired.components.values().map(|one| one.spec.clone()).collect();
     let resources: Vec<_> = desired.resources.values().map(|one| one.spec.clone()).collect();
@@ -147,8 +155,8 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
     }
     let revision = execute::revision(state.application.generation + 1, None);
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision).await?;
-    let found = check(observed, &desired, &deployed, &scope);
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything).await?;
+    let found = check(observed, &desired, &deployed, &scope).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     blockers.extend(found.blockers);
@@ -176,7 +184,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         selection: selection.clone(),
         accepted: BTreeSet::new(),
         supplied: BTreeSet::new(),
-        live_fields: json!({ "warnings": warnings }),
+        live_fields: json!({ "warnings": warnings, "taken": rollout.taken }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -187,16 +195,16 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         steps: execute::shown(&steps),
         asks: Vec::new(),
     };
-    Ok(Decided { plan, steps })
+    Ok(Decided { plan, steps, finished_jobs })
 }
 
 /// Whether the cluster can take what is new.
-fn check(
+async fn check(
     observed: &Observed,
     desired: &ropeway_domain::installed::Installed,
     deployed: &ropeway_domain::installed::Installed,
     scope: &Scope,
-) -> ropeway_domain::preflight::Preflight {
+) -> Result<ropeway_domain::preflight::Preflight> {
     let new_component =
         |key: &&ComponentKey| scope.components.contains(*key) && !deployed.components.contains_key(*key);
     let new_resource = |key: &&ResourceKey| scope.resources.contains(*key) && !deployed.resources.contains_key(*key);
@@ -204,6 +212,7 @@ fn check(
     let resources = desired.resources.keys().filter(new_resource).map(|key| &desired.resources[key].spec).collect();
     let wanted = Wanted {
         components,
+        changed: Vec::new(),
         resources,
         names: &desired.names(),
         platforms: &BTreeMap::new(),
@@ -211,7 +220,9 @@ fn check(
         asks: &[],
         needs_library: execute::needs_library(desired),
     };
-    preflight(&observed.facts(), &wanted, &Surroundings::default())
+    let claims = claims::names(&observed.reached, &observed.state.application.namespace).await?;
+    let around = Surroundings { claims, ..Surroundings::default() };
+    Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 
 /// The chosen components, by key. One that is not of this application is told.

@@ -16,7 +16,8 @@ use crate::{
     operation::action::secrets_in,
     service::{
         execute::{self, Observed},
-        rollout,
+        keep_storage,
+        rollout::{self, reference_of},
         state::Side,
     },
     store::sealed_value,
@@ -69,10 +70,7 @@ pub async fn drift(app: &App, observed: &Observed) -> Result<Vec<Drift>> {
     if deployed.components.is_empty() && deployed.resources.is_empty() {
         return Ok(Vec::new());
     }
-    let registry = observed.library.as_ref().map(|library| library.public_url.clone()).unwrap_or_default();
-    let revision = execute::revision(state.application.generation, None);
-    let pull = observed.pull().is_some();
-    let rendered = rollout::render(&observed.reached, state, &deployed, &registry, pull, &revision).await?;
+    let rendered = observed.render(&deployed, &execute::revision(state.application.generation, None)).await?;
     rollout::refuse_blocked(&rendered.blockers)?;
 
     let namespace = &state.application.namespace;
@@ -81,7 +79,7 @@ pub async fn drift(app: &App, observed: &Observed) -> Result<Vec<Drift>> {
         .into_iter()
         // What is only ever created, such as a claim or a Job, is changed by nobody of ours afterwards.
         .filter(|manifest| manifest.mode != ApplyMode::CreateOnly)
-        .filter_map(|manifest| Some((reference(&manifest.object, namespace)?, manifest)))
+        .filter_map(|manifest| Some((reference_of(&manifest.object, namespace)?, manifest)))
         .collect();
     let references: Vec<ObjectRef> = applied.iter().map(|(reference, _)| reference.clone()).collect();
     let cluster = &observed.reached;
@@ -89,7 +87,11 @@ pub async fn drift(app: &App, observed: &Observed) -> Result<Vec<Drift>> {
     let secrets = open(app, observed, applied.iter().map(|(_, manifest)| &manifest.object)).await?;
 
     let mut found = Vec::new();
-    for ((reference, manifest), live) in applied.into_iter().zip(live) {
+    for ((reference, mut manifest), live) in applied.into_iter().zip(live) {
+        if let Some(live) = &live.object {
+            // What the driver would choose today is no drift of what it chose then.
+            keep_storage::keep(&mut manifest.object, live);
+        }
         let component = match manifest.owner {
             Owner::Component(key) => state.components.get(&key).map(|row| row.name.clone()),
             Owner::Application | Owner::Resource(_) => None,
@@ -117,11 +119,6 @@ pub async fn drift(app: &App, observed: &Observed) -> Result<Vec<Drift>> {
         }
     }
     Ok(found)
-}
-
-fn reference(object: &Json, namespace: &str) -> Option<ObjectRef> {
-    let text = |pointer: &str| object.pointer(pointer)?.as_str();
-    Some(ObjectRef::namespaced(text("/apiVersion")?, text("/kind")?, namespace, text("/metadata/name")?))
 }
 
 /// The plain values behind the placeholders of manifests, by placeholder.

@@ -1,64 +1,95 @@
 //! What a cluster says of a rollout before anything is changed: what it would refuse, what is not ours, and which
 //! fields other managers own.
+//!
+//! Force covers a whole request. So fields that another manager owns are either taken over, because the plan changes
+//! them, or left out of what is applied; either is told.
 
 use crate::{
-    clusters::{Reached, cluster_error},
+    clusters::cluster_error,
     error::Result,
-    service::rollout::{Rollout, Scope, blocker},
-    store::cluster_object::ClusterObject,
+    service::{
+        execute::Observed,
+        rollout::{Rollout, Scope, TakenField, blocker, in_scope},
+    },
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
-use ropeway_clusters::{Error as ClusterError, Scope as Reach, label, labels, uid};
-use ropeway_domain::plan::Blocker;
-use ropeway_drivers::{Manifest, Owner};
+use ropeway_clusters::{
+    DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, uid,
+};
+use ropeway_domain::{Digest, plan::Blocker, rendering::placeholder_of};
+use ropeway_drivers::Manifest;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
 /// Requests under way at the same time.
 const CONCURRENT: usize = 8;
 
+/// The number of replicas, as conflicts name it.
+const REPLICAS: &str = ".spec.replicas";
+
+/// Which fields of other managers a plan takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// Only those that it changes; the others stay with their managers.
+    Changes,
+    /// All but an unchanged number of replicas: it brings the cluster to what is desired.
+    Everything,
+}
+
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     /// Reasons against the rollout.
     pub blockers: Vec<Blocker>,
-    /// Fields that are taken over from other managers.
+    /// Fields that are taken over from other managers, and those that are left to them.
     pub warnings: Vec<String>,
 }
 
-/// Asks the cluster about everything that is in scope. A namespace that does not exist yet is left out, and so is what
-/// needs it. Replicas are taken as they are live.
+/// Asks the cluster about everything that is in scope, and settles in the rollout what becomes of fields that other
+/// managers own. `before` has what is deployed and what was desired before this plan: what is the same in all of them
+/// is no change. A namespace that does not exist yet is left out, and so is what needs it.
 pub async fn dry_run(
-    reached: &Reached,
-    application: &str,
-    namespace: &str,
-    rollout: &Rollout,
+    observed: &Observed,
+    rollout: &mut Rollout,
+    before: &[Vec<Manifest>],
+    taking: Taking,
     scope: &Scope,
-    recorded: &[ClusterObject],
 ) -> Result<Findings> {
-    let uids: HashMap<(&str, &str, &str), &str> = recorded
+    let (reached, namespace) = (&observed.reached, &observed.state.application.namespace);
+    let application = observed.state.application.id.to_string();
+    let uids: HashMap<Identity<'_>, &str> = observed
+        .live
         .iter()
         .map(|object| ((object.api_version.as_str(), object.kind.as_str(), object.name.as_str()), object.uid.as_str()))
         .collect();
     let reach = Reach::namespace(namespace);
     let mut asked = Vec::new();
-    for manifest in rollout.manifests.iter().filter(|manifest| in_scope(manifest, scope)) {
+    for (index, manifest) in rollout.manifests.iter().enumerate().filter(|(_, manifest)| in_scope(manifest, scope)) {
         let reach = &reach;
-        asked.push(async move { (manifest, reached.cluster.dry_run(&manifest.object, reach).await) });
+        asked.push(async move {
+            let object = shown(&manifest.object);
+            (index, reached.cluster.dry_run(&object, reach).await)
+        });
     }
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
     let mut findings = Findings::default();
-    for (manifest, answer) in answers {
-        let name = name_of(&manifest.object);
+    for (index, answer) in answers {
+        let is_made_anew = rollout.made_anew.contains(&index);
+        let object = &mut rollout.manifests[index].object;
+        let name = name_of(object);
         let answer = match answer {
             Ok(answer) => answer,
             Err(ClusterError::NamespaceMissing { .. }) => continue,
+            Err(error @ ClusterError::OutOfBounds { .. }) => {
+                findings.blockers.push(blocker("REFUSED_BY_CLUSTER", format!("{name}: {error}")));
+                continue;
+            }
             Err(error) => return Err(cluster_error(&reached.row.name, error)),
         };
         if let Some(live) = &answer.live_before {
-            let text = |pointer: &str| manifest.object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
-            let known = uids.get(&(text("/apiVersion"), text("/kind"), text("/metadata/name")));
-            let ours = label(live, labels::APPLICATION) == Some(application)
+            let known = uids.get(&identity(object));
+            let ours = label(live, labels::APPLICATION) == Some(application.as_str())
                 && known.is_none_or(|known| uid(live) == Some(*known));
             if !ours {
                 let message = format!("{name} is in the namespace {namespace} already and is not this application's");
@@ -66,16 +97,19 @@ pub async fn dry_run(
                 continue;
             }
         }
+        let taken = settle(object, before, taking, &answer, &mut findings.warnings);
+        rollout.taken.extend(taken.into_iter().map(|(path, live)| TakenField { manifest: index, path, live }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
+            Some(ClusterError::Immutable { .. }) if is_made_anew => {
+                let message = format!("{name} is made anew without its pods ending, since its claim templates change");
+                findings.warnings.push(message);
+            }
             Some(error @ ClusterError::Immutable { .. }) => {
                 let message = format!("{name} would have to be made anew: {error}");
                 findings.blockers.push(blocker("IMMUTABLE", message));
             }
             Some(error) => findings.blockers.push(blocker("REFUSED_BY_CLUSTER", format!("{name}: {error}"))),
-        }
-        for conflict in &answer.conflicts {
-            findings.warnings.push(format!("{name}: {} is taken over from {}", conflict.path, conflict.manager));
         }
     }
     findings.blockers.sort();
@@ -83,16 +117,187 @@ pub async fn dry_run(
     Ok(findings)
 }
 
-fn in_scope(manifest: &Manifest, scope: &Scope) -> bool {
-    match manifest.owner {
-        Owner::Application => true,
-        Owner::Component(key) => scope.components.contains(&key),
-        Owner::Resource(key) => scope.resources.contains(&key),
+/// Leaves out of an object what stays with other managers. The paths that are taken over, with a hash of what is there.
+fn settle(
+    object: &mut Json,
+    before: &[Vec<Manifest>],
+    taking: Taking,
+    answer: &DryRun,
+    warnings: &mut Vec<String>,
+) -> Vec<(String, Option<Digest>)> {
+    let same = |manifests: &Vec<Manifest>| {
+        manifests.iter().map(|manifest| &manifest.object).find(|other| identity(other) == identity(object)).cloned()
+    };
+    let before: Option<Vec<Json>> = before.iter().map(same).collect();
+    let is_secret = is_secret(object);
+    let name = name_of(object);
+    let mut taken = Vec::new();
+    for FieldConflict { path: shown, manager } in &answer.conflicts {
+        // An entry of a Secret is compared by its placeholder.
+        let entry = shown.strip_prefix(".data.").filter(|_| is_secret).map(|name| format!(".stringData.{name}"));
+        let path = entry.as_ref().unwrap_or(shown);
+        let is_unchanged = before.as_ref().is_some_and(|before| {
+            let wanted = field(object, path);
+            wanted.is_some() && before.iter().all(|before| wanted == field(before, path))
+        });
+        let may_leave = taking == Taking::Changes || path == REPLICAS;
+        if is_unchanged && may_leave && remove_field(object, path) {
+            warnings.push(format!("{name}: {shown} is left to {manager}"));
+        } else {
+            warnings.push(format!("{name}: {shown} is taken over from {manager}"));
+            let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
+            taken.push((shown.clone(), live.map(Digest::of_value)));
+        }
     }
+    taken
+}
+
+/// The object as the cluster is asked about it: the entries of a Secret as they will be applied, with something valid in
+/// place of each secret.
+fn shown(object: &Json) -> Json {
+    let mut object = object.clone();
+    if is_secret(&object)
+        && let Some(Json::Object(entries)) = object.as_object_mut().and_then(|fields| fields.remove("stringData"))
+    {
+        let encoded = entries.into_iter().map(|(name, entry)| {
+            let text = entry.as_str().unwrap_or_default();
+            // Types such as kubernetes.io/dockerconfigjson want JSON.
+            let text = if placeholder_of(text).is_some() { "{}" } else { text };
+            (name, Json::from(STANDARD.encode(text)))
+        });
+        let encoded: Vec<_> = encoded.collect();
+        match object.get_mut("data").and_then(Json::as_object_mut) {
+            Some(data) => data.extend(encoded),
+            None => object["data"] = Json::Object(encoded.into_iter().collect()),
+        }
+    }
+    object
+}
+
+fn is_secret(object: &Json) -> bool {
+    object["kind"] == "Secret" && object["apiVersion"] == "v1"
+}
+
+/// What tells objects of one namespace apart.
+type Identity<'a> = (&'a str, &'a str, &'a str);
+
+fn identity(object: &Json) -> Identity<'_> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+    (text("/apiVersion"), text("/kind"), text("/metadata/name"))
 }
 
 /// Kind and name of an object, for people.
 pub fn name_of(object: &Json) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     format!("{} {}", text("/kind"), text("/metadata/name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ropeway_domain::{SecretId, rendering::placeholder};
+    use ropeway_drivers::{ApplyMode, Owner};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    fn deployment(replicas: u32, image: &str) -> Json {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"replicas": replicas, "template": {"spec": {"containers": [{"name": "web", "image": image}]}}},
+        })
+    }
+
+    fn conflicts(live: Json) -> DryRun {
+        let conflict = |path: &str| FieldConflict { manager: "kubectl".into(), path: path.into() };
+        DryRun {
+            conflicts: vec![
+                conflict(".spec.replicas"),
+                conflict(r#".spec.template.spec.containers[name="web"].image"#),
+            ],
+            live_before: Some(live),
+            would_be: None,
+            refused: None,
+        }
+    }
+
+    fn manifests(object: Json) -> Vec<Manifest> {
+        vec![Manifest { wave: 0, mode: ApplyMode::ServerSideApply, owner: Owner::Application, object }]
+    }
+
+    #[test]
+    fn what_a_plan_does_not_change_stays_with_its_manager() {
+        let before = [manifests(deployment(2, "a"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(said.len(), 2, "nothing is left out without a line");
+        assert_eq!(field(&object, ".spec.replicas"), None);
+        assert_eq!(object["spec"]["template"]["spec"]["containers"], json!([{"name": "web"}]));
+    }
+
+    #[test]
+    fn what_a_plan_changes_is_taken_over_and_told() {
+        let before = [manifests(deployment(2, "a"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "c"), Vec::new());
+        let taken = settle(&mut object, &before, Taking::Changes, &answer, &mut said);
+        assert_eq!(
+            taken.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+            [answer.conflicts[1].path.as_str()]
+        );
+        assert_eq!(taken[0].1, Some(Digest::of_value(&"b")));
+        assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["image"], "c");
+        assert_eq!(
+            said[1],
+            r#"Deployment web: .spec.template.spec.containers[name="web"].image is taken over from kubectl"#
+        );
+    }
+
+    #[test]
+    fn a_deployment_takes_all_but_the_number_of_replicas() {
+        let before = [manifests(deployment(2, "a"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 1);
+        assert_eq!(field(&object, ".spec.replicas"), None);
+        let mut object = deployment(3, "a");
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 2);
+        assert_eq!(object, deployment(3, "a"));
+    }
+
+    #[test]
+    fn what_was_never_deployed_is_taken() {
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &[Vec::new()], Taking::Changes, &answer, &mut said).len(), 2);
+        assert_eq!(object, deployment(2, "a"));
+    }
+
+    #[test]
+    fn what_a_failed_upgrade_desired_is_a_change_to_take_back() {
+        let before = [manifests(deployment(2, "a")), manifests(deployment(2, "new"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["image"], "a");
+    }
+
+    #[test]
+    fn an_entry_of_a_secret_that_somebody_edited_stays_unless_the_plan_changes_it() {
+        let secret = |id: u128| {
+            let value = placeholder(SecretId(Uuid::from_u128(id)));
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"A": value}})
+        };
+        let mut answer = conflicts(json!({"data": {"A": "eA=="}}));
+        answer.conflicts = vec![FieldConflict { manager: "kubectl".into(), path: ".data.A".into() }];
+        let before = [manifests(secret(1))];
+        let (mut object, mut said) = (secret(1), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(object["stringData"], json!({}));
+        let mut object = secret(2);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(object, secret(2));
+        let asked = shown(&object);
+        assert_eq!((asked.get("stringData"), &asked["data"]["A"]), (None, &json!("e30=")));
+    }
 }

@@ -14,9 +14,10 @@ use crate::{
     },
     service::{
         authorize,
-        dry_run::{self, Findings},
+        dry_run::{self, Findings, Taking},
+        keep_storage,
         rollout::{self, Rollout, Scope},
-        state::ApplicationState,
+        state::{ApplicationState, Side},
     },
     store::{
         self,
@@ -26,8 +27,9 @@ use crate::{
         team::Team,
     },
 };
+use ropeway_clusters::Kind;
 use ropeway_domain::{
-    Digest,
+    Digest, Quantity,
     access::TeamAction,
     graph::GraphError,
     installed::Installed,
@@ -35,6 +37,9 @@ use ropeway_domain::{
     plan::{Blocker, Plan, PlannedStep},
     preflight::{ClusterFacts, LibraryReach},
 };
+
+/// Quotas of a namespace that are looked at.
+const MAX_QUOTAS: u16 = 100;
 
 /// Seconds that a wave may take at most.
 pub const MAX_DEADLINE_SECONDS: i32 = 86_400;
@@ -103,15 +108,51 @@ impl Observed {
     }
 
     /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope.
-    pub async fn roll_out(&self, desired: &Installed, scope: &Scope, revision: &str) -> Result<(Rollout, Findings)> {
-        let registry = self.library.as_ref().map(|library| library.public_url.clone()).unwrap_or_default();
-        let pull = self.pull().is_some();
-        let rollout = rollout::render(&self.reached, &self.state, desired, &registry, pull, revision).await?;
-        let application = &self.state.application;
-        let id = application.id.to_string();
-        let findings =
-            dry_run::dry_run(&self.reached, &id, &application.namespace, &rollout, scope, &self.live).await?;
+    pub async fn roll_out(
+        &self,
+        desired: &Installed,
+        scope: &Scope,
+        revision: &str,
+        taking: Taking,
+    ) -> Result<(Rollout, Findings)> {
+        let mut rollout = self.render(desired, revision).await?;
+        keep_storage::settle(self, &mut rollout, scope).await?;
+        let mut before = Vec::new();
+        for side in [Side::Deployed, Side::Desired] {
+            before.push(self.render(&self.state.whole(side), revision).await?.manifests);
+        }
+        let findings = dry_run::dry_run(self, &mut rollout, &before, taking, scope).await?;
         Ok((rollout, findings))
+    }
+
+    /// Renders a state of the whole application, in own keys.
+    pub async fn render(&self, state: &Installed, revision: &str) -> Result<Rollout> {
+        let registry = self.library.as_ref().map(|library| library.public_url.as_str()).unwrap_or_default();
+        rollout::render(&self.reached, &self.state, state, registry, self.pull().is_some(), revision).await
+    }
+
+    /// What preflight is told of the cluster, with what the quotas of the namespace leave.
+    pub async fn facts_now(&self) -> ClusterFacts {
+        let namespace = &self.state.application.namespace;
+        let kind = Kind::new("v1", "ResourceQuota");
+        // What may not be asked is not known: the cluster itself will refuse.
+        let quotas = self.reached.cluster.list_page(&kind, Some(namespace), None, MAX_QUOTAS, None).await;
+        let quota_memory = quotas.ok().and_then(|page| page.items.iter().filter_map(memory_left).min());
+        ClusterFacts { quota_memory, ..self.facts() }
+    }
+
+    /// Refuses to go on where the cluster or the library is not as it was observed. Inside the transaction that commits.
+    pub async fn check_surroundings(&self, conn: &mut store::Conn) -> Result<()> {
+        let cluster = store::cluster::find(conn, self.reached.row.id).await?;
+        let library = store::library::find(conn, self.state.application.enterprise_id).await?;
+        let generation = |library: Option<&Library>| library.map(|library| library.generation);
+        let same_cluster = cluster.is_some_and(|row| {
+            row.generation == self.reached.row.generation && row.maintenance == self.reached.row.maintenance
+        });
+        if same_cluster && generation(library.as_ref()) == generation(self.library.as_ref()) {
+            return Ok(());
+        }
+        Err(Error::Conflict("the cluster or the library was configured anew at the same time; try again".into()))
     }
 
     /// The steps of a rollout.
@@ -139,6 +180,19 @@ impl Observed {
         }
         Vec::new()
     }
+}
+
+/// The bytes of memory that a quota leaves, if it is about memory.
+fn memory_left(quota: &serde_json::Value) -> Option<u64> {
+    let amount = |part: &str, resource: &str| -> Option<u128> {
+        let text = quota.get("status")?.get(part)?.get(resource)?.as_str()?;
+        Some(text.parse::<Quantity>().ok()?.milli().div_ceil(1000))
+    };
+    let left = ["requests.memory", "memory"].into_iter().filter_map(|resource| {
+        let hard = amount("hard", resource)?;
+        Some(hard.saturating_sub(amount("used", resource).unwrap_or(0)))
+    });
+    left.min().map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 /// Whether any image of a state comes from the library.

@@ -9,15 +9,15 @@ use crate::{
     actor::Actor,
     app::App,
     clock,
-    clusters::cluster_error,
     error::{Error, Result},
     graphql::id::encode_text,
     id::{ClusterId, InstallationId, VersionId},
-    operation::journal::{self, Lock, NewOperation, NewStep},
+    operation::journal::{self, NewOperation, NewStep},
     service::{
         audit::{self, Act, Subject, audited},
-        authorize, contents, create_team,
-        execute::{self, Executed, Observed},
+        authorize, claims, contents, create_team,
+        dry_run::Taking,
+        execute::{self, Executed},
         rollout::{Scope, blocker},
         state::version_ref,
         supplied::{Held, Supplied},
@@ -29,9 +29,7 @@ use crate::{
         version::{Version, VersionImage},
     },
 };
-use futures::TryStreamExt as _;
 use place::Place;
-use ropeway_clusters::Kind;
 use ropeway_domain::{
     ComponentKey, ResourceKey, SecretId, VersionContent,
     install::{Fresh, InstallOutcome, install},
@@ -42,13 +40,7 @@ use ropeway_domain::{
     validate,
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-};
-
-/// The most claims of a namespace that are looked at.
-const MAX_CLAIMS: usize = 10_000;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be installed where.
 #[derive(Debug, Clone)]
@@ -170,11 +162,7 @@ async fn decide(
     let found = check(place, source, &outcome).await?;
     blockers.extend(found.blockers);
     let revision = execute::revision(1, Some(installation));
-    let (rollout, findings) = if outcome.asks.is_empty() {
-        observed.roll_out(&desired, &scope, &revision).await?
-    } else {
-        Default::default()
-    };
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();
@@ -237,6 +225,7 @@ async fn check(
         .collect();
     let wanted = Wanted {
         components: outcome.after.components.values().map(|one| &one.spec).collect(),
+        changed: Vec::new(),
         resources: outcome.after.resources.values().map(|one| &one.spec).collect(),
         names: &outcome.after.names(),
         platforms: &platforms,
@@ -246,28 +235,11 @@ async fn check(
     };
     let around = Surroundings {
         application_slugs: place.slugs_taken.clone(),
-        claims: claims(observed).await?,
+        claims: claims::names(&observed.reached, &observed.state.application.namespace).await?,
         taken_over: BTreeSet::new(),
         foreign_objects: BTreeSet::new(),
     };
-    Ok(preflight(&observed.facts(), &wanted, &around))
-}
-
-/// The names of the claims in the namespace; none where it does not exist yet.
-async fn claims(observed: &Observed) -> Result<BTreeSet<String>> {
-    let kind = Kind::new("v1", "PersistentVolumeClaim");
-    let namespace = observed.state.application.namespace.as_str();
-    let pages = observed.reached.cluster.list(kind, Some(namespace.to_owned()), None, 500);
-    let mut pages = pin!(pages);
-    let mut names = BTreeSet::new();
-    while let Some(page) = pages.try_next().await.map_err(|error| cluster_error(&observed.reached.row.name, error))? {
-        let name = |claim: &serde_json::Value| Some(claim.pointer("/metadata/name")?.as_str()?.to_owned());
-        names.extend(page.iter().filter_map(name));
-        if names.len() > MAX_CLAIMS {
-            return Err(Error::unavailable(format!("the namespace {namespace} has more than {MAX_CLAIMS} claims")));
-        }
-    }
-    Ok(names)
+    Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 
 async fn names_taken(app: &App, cluster: ClusterId, namespace: &str) -> Result<BTreeSet<String>> {
@@ -324,23 +296,14 @@ async fn commit(
             } else if !application::advance(conn, application.id, application.generation).await? {
                 return Err(execute::changed_meanwhile());
             }
+            place.observed.check_surroundings(conn).await?;
             installation::insert(conn, &installation).await?;
             decided.held.seal(app, conn, application.enterprise_id, &decided.outcome.new_secrets).await?;
             state.write_installation(conn, id, &decided.outcome.after, now).await?;
             let new = NewOperation {
-                kind: OperationKind::Install,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
                 installation_id: Some(id),
-                record_id: None,
-                retry_of: None,
-                created_by: actor.display_name.clone(),
                 plan_digest: Some(digest.clone()),
-                lock: Lock::Free,
-                steps: decided.steps,
+                ..NewOperation::in_application(OperationKind::Install, application, &actor.display_name, decided.steps)
             };
             let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
             let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(id)));

@@ -155,7 +155,7 @@ async fn decide(app: &App, observed: Observed, request: &PublicationRequest) -> 
         revision: u32::try_from(row.revision).unwrap_or(u32::MAX),
         digest: row.digest.parse().unwrap_or_else(|_| Digest::of(&[])),
     });
-    input.plaintexts = plaintexts(app, &state, &input).await?;
+    (input.plaintexts, input.hidden_texts) = plaintexts(app, &state, &input).await?;
 
     let mut found = HashMap::new();
     if let Some(library) = &library {
@@ -248,17 +248,20 @@ fn published(input: &PublicationInput) -> impl Iterator<Item = &SourceComponent>
     input.components.iter().filter(|source| !input.excluded_components.contains(&source.component.key))
 }
 
-/// The plain texts of the sealed values that a person decided to be public, and of no others.
+/// The plain texts of the sealed values that a person decided to be public, and apart from them those of the others.
 async fn plaintexts(
     app: &App,
     state: &ApplicationState,
     input: &PublicationInput,
-) -> Result<BTreeMap<SecretId, String>> {
-    let mut wanted = BTreeSet::new();
+) -> Result<(BTreeMap<SecretId, String>, BTreeMap<SecretId, String>)> {
+    let (mut wanted, mut public) = (BTreeSet::new(), BTreeSet::new());
     let mut look = |owner: Owner, path: String, value: &Value, said: Option<&SecretDecision>| {
         let decision = input.decisions.get(&SecretPlace { owner, path }).or(said);
-        if let (Value::Sealed { sealed }, Some(SecretDecision::Public)) = (value, decision) {
+        if let Value::Sealed { sealed } = value {
             wanted.insert(*sealed);
+            if decision == Some(&SecretDecision::Public) {
+                public.insert(*sealed);
+            }
         }
     };
     for source in published(input) {
@@ -284,12 +287,14 @@ async fn plaintexts(
         }
     }
     if wanted.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok((BTreeMap::new(), BTreeMap::new()));
     }
     let ids: Vec<SecretId> = wanted.into_iter().collect();
     let mut conn = app.database.read().await?;
     let rows = store::sealed_value::by_ids(&mut conn, state.application.enterprise_id, &ids).await?;
-    rows.into_iter().map(|row| Ok((row.id.0, row.open(&app.sealer)?.expose().to_owned()))).collect()
+    let open = |row: store::sealed_value::SealedValue| Ok((row.id.0, row.open(&app.sealer)?.expose().to_owned()));
+    let texts: BTreeMap<SecretId, String> = rows.into_iter().map(open).collect::<Result<_>>()?;
+    Ok(texts.into_iter().partition(|(id, _)| public.contains(id)))
 }
 
 /// Where in the library each component's image will be. What is there already stays; a component keeps the repository

@@ -76,7 +76,13 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
         let ids: Vec<ComponentId> = rows.iter().filter(|row| keys.contains(&row.key.0)).map(|row| row.id).collect();
         Some(ids)
     };
-    let wanted = Deploy { application_id, component_ids, plan_digest: None, progress_deadline_seconds: None };
+    let wanted = Deploy {
+        application_id,
+        component_ids,
+        plan_digest: None,
+        progress_deadline_seconds: None,
+        retry_of: Some(failed.id),
+    };
     match deploy_application::deploy_application(app, actor, &wanted).await? {
         Executed::Begun { operation, .. } => Ok(operation),
         Executed::Stale(_) => Err(Error::Conflict("the application was changed at the same time; try again".into())),
@@ -87,10 +93,19 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
 async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
     let delete_volumes = steps.iter().any(deletes_claims);
     if let Some(installation_id) = failed.installation_id {
-        return Ok(uninstall::uninstall(app, actor, &Uninstall { installation_id, delete_volumes }).await?.1);
+        return Ok(uninstall::uninstall(
+            app,
+            actor,
+            &Uninstall { installation_id, delete_volumes, retry_of: Some(failed.id) },
+        )
+        .await?
+        .1);
     }
     let application = failed.application_id.ok_or_else(gone)?;
-    delete_application::delete_application(app, actor, application, delete_volumes).await?.operation.ok_or_else(gone)
+    delete_application::delete_application(app, actor, application, delete_volumes, Some(failed.id))
+        .await?
+        .operation
+        .ok_or_else(gone)
 }
 
 fn deletes_claims(step: &Step) -> bool {

@@ -7,22 +7,27 @@ use crate::{
     error::{Error, Result, UserError},
     graphql::id::encode_text,
     id::{OperationId, RecordId},
-    operation::journal::{self, Lock, NewOperation},
+    operation::{
+        journal::{self, NewOperation},
+        retry,
+    },
     service::{
         audit::{self, Act, Subject, audited},
         authorize,
+        dry_run::Taking,
         execute::{self, Observed},
-        rollout::{Scope, blocker, refuse_blocked},
-        state::Side,
+        rollout::{Scope, refuse_blocked},
+        state::{ApplicationState, Side},
     },
     store::{
         Word, application,
         installation::{self, Installation},
-        operation::{self as operations, Operation},
+        operation::Operation,
         record::{self, Record},
+        step::{self, Step},
     },
 };
-use ropeway_domain::{access::TeamAction, operation::OperationKind};
+use ropeway_domain::{ComponentKey, ResourceKey, access::TeamAction, operation::OperationKind};
 
 /// Runs again what failed of the first installation of an operation.
 pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) -> Result<Operation> {
@@ -36,8 +41,9 @@ pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) ->
             let message = "the installation was upgraded since; retry its newest record";
             return Err(UserError::new("NEWER_RECORD", message).into());
         }
+        let steps = step::of_operation(&mut conn, failed.id).await?;
         let observed = Observed::load(app, conn, application).await?;
-        again(app, actor, "retryOperation", &observed, installation, None, Some(failed.id)).await
+        again(app, actor, "retryOperation", &observed, installation, None, Some(failed.id), &steps).await
     })
     .await
 }
@@ -54,14 +60,35 @@ pub async fn retry_upgrade(app: &App, actor: &Actor, id: RecordId) -> Result<(Re
             let message = "there is a newer record; retry that, or upgrade again";
             return Err(UserError::new("NEWER_RECORD", message).naming(encode_text(newest.id)).into());
         }
+        let failed = record.operation_id;
+        let steps = match failed {
+            Some(id) => step::of_operation(&mut conn, id).await?,
+            None => Vec::new(),
+        };
         let observed = Observed::load(app, conn, application).await?;
         let operation =
-            again(app, actor, "retryUpgrade", &observed, installation, Some(&record), record.operation_id).await?;
+            again(app, actor, "retryUpgrade", &observed, installation, Some(&record), failed, &steps).await?;
         Ok((record, operation))
     })
     .await
 }
 
+/// What an operation left undone: what failed or never ran of its steps, and the components that an earlier attempt at
+/// the same record did not bring there. Nothing else that is desired goes along.
+fn unfinished(state: &ApplicationState, installation: &Installation, record: Option<&Record>, steps: &[Step]) -> Scope {
+    let left = retry::left(steps);
+    let of_record = record.into_iter().flat_map(Record::unfinished).filter_map(|key| {
+        let row = state.components.values().find(|row| row.template_key.map(|of| of.0) == Some(key));
+        row.filter(|row| row.installation_id == Some(installation.id)).map(|row| row.key.0)
+    });
+    let is_desired = |key: &ComponentKey| state.components.get(key).is_some_and(|row| row.desired.is_some());
+    let is_wanted = |key: &ResourceKey| state.resources.get(key).is_some_and(|row| row.desired.is_some());
+    let (components, gone_components) = left.components.into_iter().chain(of_record).partition(is_desired);
+    let (resources, gone_resources) = left.resources.into_iter().partition(is_wanted);
+    Scope { components, resources, gone_components, gone_resources, delete_volumes: false }
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a part of what is tried again")]
 async fn again(
     app: &App,
     actor: &Actor,
@@ -70,46 +97,22 @@ async fn again(
     installation: Installation,
     record: Option<&Record>,
     failed: Option<OperationId>,
+    steps: &[Step],
 ) -> Result<Operation> {
     let state = &observed.state;
     let application = &state.application;
     if let Some(operation) = application.locked_by {
         return Err(execute::busy(operation));
     }
-    let belongs = |id: Option<crate::id::InstallationId>| id == Some(installation.id);
-    let scope = Scope {
-        components: state
-            .components
-            .iter()
-            .filter(|(_, row)| belongs(row.installation_id) && row.desired.is_some() && row.desired != row.deployed)
-            .map(|(key, _)| *key)
-            .collect(),
-        resources: state
-            .resources
-            .iter()
-            .filter(|(_, row)| belongs(row.installation_id) && row.desired.is_some() && row.desired != row.deployed)
-            .map(|(key, _)| *key)
-            .collect(),
-        gone_components: state
-            .components
-            .iter()
-            .filter(|(_, row)| belongs(row.installation_id) && row.desired.is_none())
-            .map(|(key, _)| *key)
-            .collect(),
-        gone_resources: state
-            .resources
-            .iter()
-            .filter(|(_, row)| belongs(row.installation_id) && row.desired.is_none())
-            .map(|(key, _)| *key)
-            .collect(),
-        delete_volumes: false,
-    };
+    let scope = unfinished(state, &installation, record, steps);
     let desired = state.whole(Side::Desired);
     let revision = execute::revision(installation.generation + 1, Some(installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
     let mut blockers = observed.cluster_blockers();
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
+    blockers.sort();
+    blockers.dedup();
     let deadline = record
         .map_or(app.config.operations.progress_deadline_seconds, |record| record.request.0.progress_deadline_seconds);
     let steps = observed.steps(&desired, &rollout, &scope, deadline);
@@ -131,24 +134,17 @@ async fn again(
             {
                 return Err(execute::changed_meanwhile());
             }
+            observed.check_surroundings(conn).await?;
             installation::update(conn, &Installation { state: Word(next), ..installation.clone() }).await?;
             if let Some(record) = record {
                 record::update(conn, record.id, record.state.0.retry()?, &record.outcomes.0).await?;
             }
             let new = NewOperation {
-                kind,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
                 installation_id: Some(installation.id),
                 record_id: record.map(|record| record.id),
                 retry_of: failed,
-                created_by: actor.display_name.clone(),
                 plan_digest: record.map(|record| record.plan_digest.clone()),
-                lock: Lock::Free,
-                steps,
+                ..NewOperation::in_application(kind, application, &actor.display_name, steps)
             };
             let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
             if let Some(record) = record {
@@ -162,24 +158,4 @@ async fn again(
     drop(conn);
     execute::wake(app, &operation);
     Ok(operation)
-}
-
-/// The failed operation that a caller names, if they may run it again.
-pub async fn failed_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
-    let mut conn = app.database.read().await?;
-    let operation = operations::find(&mut conn, id).await?.ok_or(Error::NotFound("the operation"))?;
-    let team = operation.team_id.ok_or(Error::NotFound("the operation"))?;
-    match authorize::team(&mut conn, actor, team, TeamAction::ControlOperations).await {
-        Err(Error::NotFound(_)) => return Err(Error::NotFound("the operation")),
-        other => other?,
-    };
-    if operation.state.0.can_retry() {
-        Ok(operation)
-    } else {
-        refuse_blocked(&[blocker(
-            "CANNOT_RETRY",
-            format!("an operation that is {} cannot be retried", operation.state.0),
-        )])?;
-        Ok(operation)
-    }
 }

@@ -3,31 +3,33 @@
 use crate::{
     actor::Actor,
     app::App,
-    clock,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
     id::{OperationId, RecordId},
-    operation::journal::{self, Lock, NewOperation, NewStep},
+    operation::journal::{Lock, NewStep},
     service::{
-        audit::{self, Act, Subject, audited},
+        audit::{Act, Subject, audited},
         authorize,
+        begin_record::{self, NewRecord},
+        dry_run::Taking,
         execute::{self, Executed, Observed},
         rollout::blocker,
         state::Side,
-        upgrade_installation::merged,
+        upgrade_installation::{merged, pending_edits},
     },
     store::{
-        Stored, Word, application,
+        Conn, application,
         installation::{self, Installation},
         operation::Operation,
-        record::{self, ComponentOutcome, Record, RecordKind, RecordRequest, Snapshot},
+        record::{self, Record, RecordRequest},
     },
 };
 use ropeway_domain::{
     ChangeId, ComponentKey, Digest,
     access::TeamAction,
     installed::Installed,
-    operation::{OperationKind, UpgradeState},
+    model::WorkloadKind,
+    operation::OperationKind,
     plan::{Plan, PlanBasis, plan_digest},
     rollback::{RollbackInput, RollbackOutcome, rollback},
 };
@@ -56,12 +58,16 @@ struct Decided {
     outcome: RollbackOutcome,
     before: Installed,
     deadline: u32,
+    /// Jobs that are as desired without being run again, by own key.
+    finished_jobs: BTreeSet<ComponentKey>,
 }
 
 /// What a rollback rests on.
 struct Source {
     record: Record,
     installation: Installation,
+    /// The newest record, where that is another one: what it wrote is what is taken back.
+    newest: Option<Record>,
 }
 
 /// What a rollback would change, and what it would leave.
@@ -78,7 +84,7 @@ pub async fn roll_back_upgrade(app: &App, actor: &Actor, input: &RollBack) -> Re
         if let Some(operation) = observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
-        check_newest(app, &source, input).await?;
+        check_newest(&source, input)?;
         let decided = decide(app, &observed, &source, input).await?;
         if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
             return Ok(Executed::Stale(decided.plan));
@@ -95,6 +101,7 @@ pub async fn roll_back_failed(app: &App, record_id: RecordId, held_by: Operation
     let Some(record) = record::find(&mut conn, record_id).await? else { return Ok(None) };
     let Some(installation) = installation::find(&mut conn, record.installation_id).await? else { return Ok(None) };
     let Some(application) = application::find(&mut conn, record.application_id).await? else { return Ok(None) };
+    let newest = newer(&mut conn, &record).await?;
     let observed = Observed::load(app, conn, application).await?;
     let input = RollBack {
         record_id,
@@ -103,7 +110,7 @@ pub async fn roll_back_failed(app: &App, record_id: RecordId, held_by: Operation
         acknowledge_newer: false,
         progress_deadline_seconds: i32::try_from(record.request.0.progress_deadline_seconds).ok(),
     };
-    let source = Source { record, installation };
+    let source = Source { record, installation, newest };
     let decided = decide(app, &observed, &source, &input).await?;
     execute::check_executable(&decided.plan)?;
     match commit(app, None, &observed, &source, &input, decided, Lock::HandedOverBy(held_by)).await? {
@@ -122,15 +129,14 @@ async fn observe(app: &App, actor: &Actor, input: &RollBack, action: TeamAction)
         let message = format!("a record that is {} cannot be rolled back", record.state.0);
         return Err(Error::invalid("CANNOT_ROLL_BACK", ["recordId"], message));
     }
+    let newest = newer(&mut conn, &record).await?;
     let observed = Observed::load(app, conn, application).await?;
-    Ok((observed, Source { record, installation }))
+    Ok((observed, Source { record, installation, newest }))
 }
 
 /// Rolling an older record back than the newest takes back what came after it as well: that needs a person's word.
-async fn check_newest(app: &App, source: &Source, input: &RollBack) -> Result<()> {
-    let mut conn = app.database.read().await?;
-    let newest = record::newest(&mut conn, source.installation.id).await?;
-    match newest.filter(|newest| newest.sequence > source.record.sequence) {
+fn check_newest(source: &Source, input: &RollBack) -> Result<()> {
+    match &source.newest {
         Some(newest) if !input.acknowledge_newer => Err(UserError::new(
             "NEWER_RECORD",
             "there is a newer record; say acknowledgeNewer to take back what it did as well",
@@ -142,6 +148,12 @@ async fn check_newest(app: &App, source: &Source, input: &RollBack) -> Result<()
     }
 }
 
+/// The newest record of an installation, where it is newer than this one.
+async fn newer(conn: &mut Conn, record: &Record) -> Result<Option<Record>> {
+    let newest = record::newest(conn, record.installation_id).await?;
+    Ok(newest.filter(|newest| newest.sequence > record.sequence))
+}
+
 async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBack) -> Result<Decided> {
     let state = &observed.state;
     let deadline = execute::deadline(app, input.progress_deadline_seconds)?;
@@ -149,7 +161,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
     let snapshot = &source.record.snapshot.0;
     let outcome = rollback(&RollbackInput {
         snapshot: &snapshot.installed,
-        written: &source.record.written.0,
+        written: &source.newest.as_ref().unwrap_or(&source.record).written.0,
         now: &before,
         accept: &input.accept,
     })
@@ -160,18 +172,28 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
     scope.resources.extend(
         outcome.apply_resources.iter().filter_map(|key| outcome.after.resources.get(key)).map(|one| one.own_key),
     );
+    let edits = pending_edits(state, &scope);
+    // What the newest record left undone may be in the cluster in part, whatever is desired and deployed by the rows.
+    let newest = source.newest.as_ref().unwrap_or(&source.record);
+    scope.components.extend(newest.unfinished().iter().filter_map(own));
     // What the upgrade added and never came to run is left alone, like all that it added.
     scope.components.retain(|key| {
         let pending_addition = state.components.get(key).is_some_and(|row| row.deployed.is_none());
         !pending_addition || outcome.apply.iter().filter_map(own).any(|applied| applied == *key)
     });
+    // A Job is never run again by a rollback: it is as desired from now on.
+    let is_job = |key: &ComponentKey| desired.components.get(key).is_some_and(|one| one.spec.kind == WorkloadKind::Job);
+    scope.components.retain(|key| !is_job(key));
+    let was_deployed = |key: &&ComponentKey| state.components.get(*key).is_some_and(|row| row.deployed.is_some());
+    let finished_jobs = desired.components.keys().filter(|key| is_job(key)).filter(was_deployed).copied().collect();
 
     let mut blockers = observed.cluster_blockers();
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();
+    warnings.extend(edits);
     warnings.extend(rollout.warnings.iter().cloned());
     warnings.extend(findings.warnings);
     let steps = match observed.steps(&desired, &rollout, &scope, deadline) {
@@ -194,7 +216,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         selection: None,
         accepted: input.accept.clone(),
         supplied: BTreeSet::new(),
-        live_fields: json!({ "application": state.application.generation, "warnings": warnings }),
+        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -205,7 +227,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         steps: execute::shown(&steps),
         asks: Vec::new(),
     };
-    Ok(Decided { plan, steps, outcome, before, deadline })
+    Ok(Decided { plan, steps, outcome, before, deadline, finished_jobs })
 }
 
 async fn commit(
@@ -217,102 +239,29 @@ async fn commit(
     decided: Decided,
     lock: Lock,
 ) -> Result<Executed<Record>> {
-    let now = app.clock.now();
-    let state = &observed.state;
-    let application = &state.application;
-    let Source { record: of, installation } = source;
-    let created_by = actor.map_or_else(|| of.created_by.clone(), |actor| actor.display_name.clone());
-    let outcomes = decided
-        .outcome
-        .after
-        .components
-        .values()
-        .filter(|component| decided.steps.iter().any(|step| step.component_key == Some(component.own_key)))
-        .map(|component| ComponentOutcome {
-            key: component.spec.key,
-            name: component.spec.name.clone(),
-            state: UpgradeState::Pending,
-            error: None,
-        })
-        .collect();
-    let mut record = Record {
-        id: clock::new_id(),
-        installation_id: installation.id,
-        application_id: application.id,
-        sequence: 0,
-        kind: Word(RecordKind::Rollback),
+    let Source { record: of, installation, .. } = source;
+    let new = NewRecord {
+        plan: &decided.plan,
+        steps: decided.steps,
         rollback_of: Some(of.id),
-        from_version_id: installation.version_id,
-        to_version_id: of.snapshot.0.version_id,
-        state: Word(UpgradeState::Running),
-        changes: Stored(decided.outcome.changes.clone()),
-        outcomes: Stored(outcomes),
-        left_for_people: Stored(decided.outcome.left_for_people.clone()),
-        snapshot: Stored(Snapshot {
-            installed: decided.before,
-            kept_changes: installation.kept_changes.0.clone(),
-            version_id: installation.version_id,
-            driver_digest: observed.reached.driver.digest().to_string(),
-            driver_config: observed.reached.row.config.0.clone(),
-        }),
-        written: Stored(decided.outcome.after.clone()),
-        request: Stored(RecordRequest {
+        to_version: of.snapshot.0.version_id,
+        changes: decided.outcome.changes,
+        left: decided.outcome.left_for_people,
+        before: decided.before,
+        after: decided.outcome.after,
+        request: RecordRequest {
             selection: None,
             accepted: input.accept.clone(),
             roll_back_on_failure: false,
             progress_deadline_seconds: decided.deadline,
             completes: true,
-        }),
-        plan_digest: decided.plan.digest.to_string(),
-        operation_id: None,
-        created_by: created_by.clone(),
-        created_at: now,
+        },
+        finished_jobs: decided.finished_jobs,
+        secrets: None,
+        lock,
+        audited: actor.map(|actor| (actor, "rollBackUpgrade", encode_text(of.id))),
+        created_by: actor.map_or_else(|| of.created_by.clone(), |actor| actor.display_name.clone()),
     };
-    let mut conn = app.database.write().await?;
-    let operation = conn
-        .transaction(async |conn| {
-            let current = installation::find(conn, installation.id).await?;
-            if current.is_none_or(|current| current.generation != installation.generation)
-                || !application::advance(conn, application.id, application.generation).await?
-            {
-                return Err(execute::changed_meanwhile());
-            }
-            record.sequence = record::newest(conn, installation.id).await?.map_or(0, |newest| newest.sequence) + 1;
-            record::insert(conn, &record).await?;
-            state.write_installation(conn, installation.id, &decided.outcome.after, now).await?;
-            let rolling = Installation {
-                state: Word(installation.state.0.roll_back()?),
-                secret_groups: Stored(decided.outcome.after.secret_groups.clone()),
-                ..installation.clone()
-            };
-            installation::update(conn, &rolling).await?;
-            let new = NewOperation {
-                kind: OperationKind::Rollback,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
-                installation_id: Some(installation.id),
-                record_id: Some(record.id),
-                retry_of: None,
-                created_by,
-                plan_digest: Some(record.plan_digest.clone()),
-                lock,
-                steps: decided.steps,
-            };
-            let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
-            record::set_operation(conn, record.id, operation.id).await?;
-            if let Some(actor) = actor {
-                let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(of.id)));
-                let digest = Some(record.plan_digest.clone());
-                audit::done(conn, actor, now, "rollBackUpgrade", enterprise, object, digest).await?;
-            }
-            Ok::<_, Error>(operation)
-        })
-        .await?;
-    drop(conn);
-    record.operation_id = Some(operation.id);
-    execute::wake(app, &operation);
-    Ok(Executed::Begun { subject: record, operation })
+    let (subject, operation) = begin_record::begin(app, observed, installation, new).await?;
+    Ok(Executed::Begun { subject, operation })
 }

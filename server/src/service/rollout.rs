@@ -18,14 +18,16 @@ use crate::{
 };
 use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
-    Component, ComponentKey, Resource, ResourceKey, Value,
+    Component, ComponentKey, Digest, Resource, ResourceKey, Value,
     graph::GraphError,
     installed::Installed,
+    model::WorkloadKind,
     plan::{Blocker, start_order},
     render::{RenderContext, RenderError, application_model},
     rendering::ApplicationNaming,
 };
 use ropeway_drivers::{CallError, Diagnostic, Manifest, Owner, RenderRequest, Severity};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is applied, rendered.
@@ -37,6 +39,21 @@ pub struct Rollout {
     pub blockers: Vec<Blocker>,
     /// What does not stop it.
     pub warnings: Vec<String>,
+    /// Fields that are taken over from other managers.
+    pub taken: Vec<TakenField>,
+    /// The places, among the manifests, of StatefulSets that are made anew without their pods ending.
+    pub made_anew: BTreeSet<usize>,
+}
+
+/// A field that is taken over from another manager. A plan rests on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TakenField {
+    /// The place of its object among the manifests.
+    pub manifest: usize,
+    /// The field, as the cluster writes it.
+    pub path: String,
+    /// A hash of the value that is there.
+    pub live: Option<Digest>,
 }
 
 /// What of a whole application is applied and deleted, by own keys.
@@ -52,6 +69,21 @@ pub struct Scope {
     pub gone_resources: BTreeSet<ResourceKey>,
     /// Whether claims of what is deleted go as well.
     pub delete_volumes: bool,
+}
+
+impl Scope {
+    /// Leaves Jobs out that ran already as they are desired, but for what people call things: a Job that succeeded is
+    /// never run again. They are told, since nothing will tell that they are as desired.
+    pub fn leave_finished_jobs(&mut self, state: &ApplicationState, desired: &Installed) -> BTreeSet<ComponentKey> {
+        let finished = |key: &ComponentKey| {
+            let wanted = desired.components.get(key).map(|one| &one.spec);
+            let ran = state.components.get(key).and_then(|row| row.deployed.as_ref());
+            matches!((wanted, ran), (Some(wanted), Some(ran)) if wanted.kind == WorkloadKind::Job && wanted.runs_as(&ran.0))
+        };
+        let left: BTreeSet<ComponentKey> = self.components.iter().copied().filter(finished).collect();
+        self.components.retain(|key| !left.contains(key));
+        left
+    }
 }
 
 /// Renders the whole desired state of an application, in its own keys.
@@ -93,6 +125,7 @@ pub async fn render(
             manifests: rendered.manifests,
             blockers: Vec::new(),
             warnings: rendered.diagnostics.iter().filter(|d| d.severity != Severity::Info).map(said).collect(),
+            ..Rollout::default()
         }),
         Err(CallError::Invalid(diagnostics)) => {
             let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error);
@@ -132,7 +165,9 @@ pub fn steps(
         })
     };
     let objects_of = |owner: Owner| -> Vec<PlannedObject> {
-        rollout.manifests.iter().filter(|manifest| manifest.owner == owner).map(planned).collect()
+        let of_owner = |(_, manifest): &(usize, &Manifest)| manifest.owner == owner;
+        let planned = |(index, manifest)| planned(manifest, index, rollout);
+        rollout.manifests.iter().enumerate().filter(of_owner).map(planned).collect()
     };
 
     let ensure = Action::EnsureNamespace(EnsureNamespace {
@@ -148,10 +183,13 @@ pub fn steps(
             password: pull.password,
         }),
     });
-    push(&mut steps, format!("namespace {}", application.namespace), None, BTreeSet::new(), ensure);
-    let mut before = BTreeSet::from([1]);
-
     let shared = objects_of(Owner::Application);
+    let mut before = BTreeSet::new();
+    // What is only ended needs no namespace: it may be gone already, or be on its way out.
+    if !(shared.is_empty() && scope.components.is_empty() && scope.resources.is_empty()) {
+        before.insert(push(&mut steps, format!("namespace {}", application.namespace), None, BTreeSet::new(), ensure));
+    }
+    let namespace = before.clone();
     if !shared.is_empty() {
         let number = push(&mut steps, "shared objects".to_owned(), None, before.clone(), apply(None, shared, vec![]));
         before.insert(number);
@@ -161,7 +199,7 @@ pub fn steps(
         let name = format!("{} {}", resource.spec.kind, resource.spec.name);
         let done = vec![Effect::ResourceDeployed(Box::new(resource.spec.clone()))];
         let action = apply(Some(OwnerKey::new(key.0)), objects_of(Owner::Resource(*key)), done);
-        let number = push(&mut steps, name, None, BTreeSet::from([1]), action);
+        let number = push(&mut steps, name, None, namespace.clone(), action);
         // Components may need what is configuration or storage; the rest may need components.
         if resource.spec.is_configuration() {
             before.insert(number);
@@ -171,7 +209,7 @@ pub fn steps(
     for key in start_order(desired)?.into_iter().flatten().filter(|key| scope.components.contains(key)) {
         let Some(component) = desired.components.get(&key) else { continue };
         let mut needs = before.clone();
-        needs.extend(component.spec.dependencies.iter().filter_map(|dependency| numbers.get(dependency)));
+        needs.extend(needed(desired, key).iter().filter_map(|needed| numbers.get(needed)));
         let done = vec![Effect::ComponentDeployed(Box::new(component.spec.clone()))];
         let action = apply(Some(OwnerKey::new(key.0)), objects_of(Owner::Component(key)), done);
         let of = Some((key, component.spec.name.clone()));
@@ -180,6 +218,17 @@ pub fn steps(
     }
     deletions(state, desired, rollout, scope, live, deadline_seconds, &mut steps);
     Ok(steps)
+}
+
+/// What a component needs, directly or through others: those in between may not be touched by this rollout.
+fn needed(desired: &Installed, key: ComponentKey) -> BTreeSet<ComponentKey> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![key];
+    while let Some(next) = open.pop() {
+        let dependencies = desired.components.get(&next).map(|one| &one.spec.dependencies);
+        open.extend(dependencies.into_iter().flatten().filter(|dependency| found.insert(**dependency)));
+    }
+    found
 }
 
 /// Deletes what is gone, each component before what it depended on, and objects that a component has no more.
@@ -283,15 +332,32 @@ fn push(
     u32::try_from(steps.len()).unwrap_or(u32::MAX)
 }
 
-fn planned(manifest: &Manifest) -> PlannedObject {
+fn planned(manifest: &Manifest, index: usize, rollout: &Rollout) -> PlannedObject {
+    let takes_over = rollout.taken.iter().any(|taken| taken.manifest == index);
     let mode = match manifest.mode {
+        _ if rollout.made_anew.contains(&index) => ApplyMode::Recreate { orphan: true },
         ropeway_drivers::ApplyMode::CreateOnly => ApplyMode::CreateOnly,
         // Making anew needs a person's agreement, which is a change of its own.
         ropeway_drivers::ApplyMode::ServerSideApply | ropeway_drivers::ApplyMode::RecreateOnImmutable => {
             ApplyMode::ServerSideApply
         }
     };
-    PlannedObject { manifest: manifest.object.clone(), mode, wave: manifest.wave, force: true }
+    PlannedObject { manifest: manifest.object.clone(), mode, wave: manifest.wave, force: takes_over }
+}
+
+/// Whether a manifest belongs to what a rollout is about.
+pub fn in_scope(manifest: &Manifest, scope: &Scope) -> bool {
+    match manifest.owner {
+        Owner::Application => true,
+        Owner::Component(key) => scope.components.contains(&key),
+        Owner::Resource(key) => scope.resources.contains(&key),
+    }
+}
+
+/// What names an object in a namespace.
+pub fn reference_of(object: &serde_json::Value, namespace: &str) -> Option<ObjectRef> {
+    let text = |pointer: &str| object.pointer(pointer)?.as_str();
+    Some(ObjectRef::namespaced(text("/apiVersion")?, text("/kind")?, namespace, text("/metadata/name")?))
 }
 
 /// What a namespace of a team carries.

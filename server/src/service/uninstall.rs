@@ -5,11 +5,11 @@ use crate::{
     app::App,
     error::{Error, Result},
     graphql::id::encode_text,
-    id::InstallationId,
-    operation::journal::{self, Lock, NewOperation, NewStep},
+    id::{InstallationId, OperationId},
+    operation::journal::{self, NewOperation, NewStep},
     service::{
         audit::{self, Act, Subject, audited},
-        authorize,
+        authorize, claims,
         execute::{self, Observed},
         rollout::{Rollout, Scope, blocker},
         state::Side,
@@ -39,6 +39,8 @@ pub struct Uninstall {
     pub installation_id: InstallationId,
     /// Whether its volumes are deleted as well, with all that is in them.
     pub delete_volumes: bool,
+    /// The operation whose unfinished work this takes up.
+    pub retry_of: Option<OperationId>,
 }
 
 /// What ending an installation would delete and keep.
@@ -57,7 +59,7 @@ pub async fn uninstall(app: &App, actor: &Actor, input: &Uninstall) -> Result<(I
         }
         let (plan, steps, scope) = decide(app, &observed, &installation, input)?;
         execute::check_executable(&plan)?;
-        commit(app, actor, &observed, installation, &plan, steps, &scope).await
+        commit(app, actor, &observed, installation, input, &plan, steps, &scope).await
     })
     .await
 }
@@ -68,7 +70,13 @@ async fn observe(app: &App, actor: &Actor, input: &Uninstall, action: TeamAction
     if installation.uninstalled_at.is_some() {
         return Err(Error::NotFound("the installation"));
     }
-    Ok((Observed::load(app, conn, application).await?, installation))
+    let mut observed = Observed::load(app, conn, application).await?;
+    if input.delete_volumes {
+        let claims = claims::unrecorded(app, &observed.reached, &observed.state.application, &observed.live).await?;
+        // Objects go in the reverse order: claims after what uses them.
+        observed.live.splice(0..0, claims);
+    }
+    Ok((observed, installation))
 }
 
 fn decide(
@@ -165,6 +173,7 @@ async fn commit(
     actor: &Actor,
     observed: &Observed,
     installation: Installation,
+    input: &Uninstall,
     plan: &Plan,
     steps: Vec<NewStep>,
     scope: &Scope,
@@ -197,19 +206,10 @@ async fn commit(
             }
             installation::update(conn, &ending).await?;
             let new = NewOperation {
-                kind: OperationKind::Uninstall,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
                 installation_id: Some(installation.id),
-                record_id: None,
-                retry_of: None,
-                created_by: actor.display_name.clone(),
+                retry_of: input.retry_of,
                 plan_digest: Some(digest.clone()),
-                lock: Lock::Free,
-                steps,
+                ..NewOperation::in_application(OperationKind::Uninstall, application, &actor.display_name, steps)
             };
             let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
             let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(installation.id)));

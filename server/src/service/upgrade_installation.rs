@@ -6,31 +6,37 @@ use crate::{
     clock,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
-    id::{InstallationId, VersionId},
-    operation::journal::{self, Lock, NewOperation, NewStep},
+    id::{InstallationId, TeamId, VersionId},
+    operation::journal::{Lock, NewStep},
     service::{
-        audit::{self, Act, Subject, audited},
-        authorize, contents,
+        audit::{Act, Subject, audited},
+        authorize,
+        begin_record::{self, NewRecord},
+        claims, contents,
+        dry_run::Taking,
         execute::{self, Executed, Observed},
         rollout::{Scope, blocker},
         state::{Side, version_ref},
         supplied::{Held, Supplied},
     },
     store::{
-        Stored, Word, application, component,
-        installation::{self, Installation},
-        record::{self, ComponentOutcome, Record, RecordKind, RecordRequest, Snapshot},
+        component,
+        installation::Installation,
+        record::{self, Record, RecordRequest},
+        template::{Scope as TemplateScope, Template},
         version::{self, Version},
     },
 };
 use ropeway_domain::{
-    ChangeId, ComponentKey, ResourceKey, SecretId, VersionContent,
+    Change, ChangeId, ComponentKey, ResourceKey, SecretId, VersionContent,
     access::TeamAction,
+    change::Owner,
+    deploy::plan_deployment,
     install::Fresh,
     installed::Installed,
     model::{Slug, cluster_name},
     number::{VersionNumber, is_upgrade},
-    operation::{OperationKind, UpgradeState},
+    operation::OperationKind,
     plan::{Plan, PlanBasis, plan_digest},
     preflight::{Surroundings, Wanted, preflight},
     upgrade::{UpgradeInput, UpgradeOutcome, upgrade},
@@ -68,6 +74,10 @@ struct Source {
     contents: BTreeMap<Uuid, VersionContent>,
     platforms: BTreeMap<ComponentKey, BTreeSet<String>>,
     names_taken: BTreeSet<String>,
+    /// The components, by template key, that the newest record did not bring to where it wanted them.
+    unfinished: BTreeSet<ComponentKey>,
+    /// The claims in the namespace.
+    claims: BTreeSet<String>,
 }
 
 /// A plan with what carries it out.
@@ -78,6 +88,8 @@ struct Decided {
     before: Installed,
     held: Held,
     deadline: u32,
+    /// Jobs that are as desired without being run again, by own key.
+    finished_jobs: BTreeSet<ComponentKey>,
 }
 
 /// What an upgrade would change, keep and offer.
@@ -111,13 +123,16 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     if installation.uninstalled_at.is_some() {
         return Err(Error::NotFound("the installation"));
     }
-    let (target, _) = authorize::version(&mut conn, actor, input.version_id).await?;
+    let (target, template) = authorize::version(&mut conn, actor, input.version_id).await?;
+    check_reach(&template, installation.team_id)?;
     let at = version::find(&mut conn, installation.version_id).await?;
     let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
     check_target(&at, &target)?;
     let names_taken = component::names_in_namespace(&mut conn, application.cluster_id, &application.namespace).await?;
     let images = version::images(&mut conn, &[target.id]).await?;
+    let unfinished = record::newest(&mut conn, installation.id).await?.map(|newest| newest.unfinished());
     let observed = Observed::load(app, conn, application).await?;
+    let claims = claims::names(&observed.reached, &observed.state.application.namespace).await?;
     let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
     ids.insert(target.id);
     let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;
@@ -127,7 +142,8 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
         .map(|image| (image.component_key.0, image.platforms.0.iter().filter_map(architecture).collect()))
         .collect();
     let names_taken = names_taken.into_iter().collect();
-    Ok((observed, Source { installation, target, contents, platforms, names_taken }))
+    let unfinished = unfinished.unwrap_or_default();
+    Ok((observed, Source { installation, target, contents, platforms, names_taken, unfinished, claims }))
 }
 
 /// Newer time alone is not enough: the number must be greater, or the revision of the same number later.
@@ -185,8 +201,9 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
     };
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
+    let edits = pending_edits(state, &scope);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
-    scope.components.extend(outcome.apply.iter().filter_map(own));
+    scope.components.extend(outcome.apply.iter().chain(&source.unfinished).filter_map(own));
     for key in &outcome.apply_resources {
         match (outcome.after.resources.get(key), before.resources.get(key)) {
             (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
@@ -195,6 +212,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         }
     }
 
+    let finished_jobs = scope.leave_finished_jobs(state, &desired);
     let mut blockers = observed.cluster_blockers();
     blockers.extend(outcome.blockers.iter().cloned());
     let specs: Vec<_> = desired.components.values().map(|one| one.spec.clone()).collect();
@@ -213,6 +231,17 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
                 .filter(new)
                 .map(|key| &outcome.after.components[key].spec)
                 .collect(),
+            changed: outcome
+                .after
+                .components
+                .iter()
+                .filter(|(key, after)| {
+                    before.components.get(*key).is_some_and(|here| {
+                        (&here.spec.image, &here.spec.probes) != (&after.spec.image, &after.spec.probes)
+                    })
+                })
+                .map(|(_, after)| &after.spec)
+                .collect(),
             resources: outcome
                 .after
                 .resources
@@ -226,18 +255,16 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
             asks: &[],
             needs_library: execute::needs_library(&outcome.after),
         };
-        preflight(&observed.facts(), &wanted, &Surroundings::default())
+        let around = Surroundings { claims: source.claims.clone(), ..Surroundings::default() };
+        preflight(&observed.facts_now().await, &wanted, &around)
     };
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = if outcome.asks.is_empty() {
-        observed.roll_out(&desired, &scope, &revision).await?
-    } else {
-        Default::default()
-    };
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();
+    warnings.extend(edits);
     warnings.extend(found.warnings);
     warnings.extend(rollout.warnings.iter().cloned());
     warnings.extend(findings.warnings);
@@ -261,7 +288,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         selection: input.components.clone(),
         accepted: input.accept.clone(),
         supplied: held.values.keys().cloned().collect(),
-        live_fields: json!({ "application": state.application.generation, "warnings": warnings }),
+        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -272,7 +299,28 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         steps: execute::shown(&steps),
         asks: outcome.asks.clone(),
     };
-    Ok(Decided { plan, steps, outcome, before, held, deadline })
+    Ok(Decided { plan, steps, outcome, before, held, deadline, finished_jobs })
+}
+
+/// A template of one team is for that team only, whoever asks.
+pub(super) fn check_reach(template: &Template, team: TeamId) -> Result<()> {
+    match template.team_id {
+        Some(owner) if template.scope.0 == TemplateScope::Team && owner != team => Err(Error::NotFound("the version")),
+        _ => Ok(()),
+    }
+}
+
+/// Edits that were never deployed and go along, one line each.
+pub(super) fn pending_edits(state: &crate::service::state::ApplicationState, scope: &Scope) -> Vec<String> {
+    let changes = plan_deployment(&state.whole(Side::Deployed), &state.whole(Side::Desired));
+    let goes = |owner: Owner| match owner {
+        Owner::Component(key) => scope.components.contains(&key),
+        Owner::Resource(key) => scope.resources.contains(&key),
+    };
+    let line = |change: &Change| {
+        format!("{}: {} was desired already and not deployed; it goes along", change.owner_name, change.path)
+    };
+    changes.iter().filter(|change| goes(change.owner)).map(line).collect()
 }
 
 /// The whole application with an installation in another state, in own keys, and what of it was never brought to the
@@ -310,100 +358,29 @@ async fn commit(
     input: &Upgrade,
     decided: Decided,
 ) -> Result<Executed<Record>> {
-    let now = app.clock.now();
-    let state = &observed.state;
-    let application = &state.application;
     let installation = &source.installation;
-    let outcomes = decided
-        .outcome
-        .after
-        .components
-        .values()
-        .filter(|component| decided.steps.iter().any(|step| step.component_key == Some(component.own_key)))
-        .map(|component| ComponentOutcome {
-            key: component.spec.key,
-            name: component.spec.name.clone(),
-            state: UpgradeState::Pending,
-            error: None,
-        })
-        .collect();
-    let mut record = Record {
-        id: clock::new_id(),
-        installation_id: installation.id,
-        application_id: application.id,
-        sequence: 0,
-        kind: Word(RecordKind::Upgrade),
+    let new = NewRecord {
+        plan: &decided.plan,
+        steps: decided.steps,
         rollback_of: None,
-        from_version_id: installation.version_id,
-        to_version_id: source.target.id,
-        state: Word(UpgradeState::Running),
-        changes: Stored(decided.outcome.changes.clone()),
-        outcomes: Stored(outcomes),
-        left_for_people: Stored(Vec::new()),
-        snapshot: Stored(Snapshot {
-            installed: decided.before,
-            kept_changes: installation.kept_changes.0.clone(),
-            version_id: installation.version_id,
-            driver_digest: observed.reached.driver.digest().to_string(),
-            driver_config: observed.reached.row.config.0.clone(),
-        }),
-        written: Stored(decided.outcome.after.clone()),
-        request: Stored(RecordRequest {
+        to_version: source.target.id,
+        changes: decided.outcome.changes,
+        left: Vec::new(),
+        before: decided.before,
+        after: decided.outcome.after,
+        request: RecordRequest {
             selection: input.components.clone(),
             accepted: input.accept.clone(),
             roll_back_on_failure: input.roll_back_on_failure,
             progress_deadline_seconds: decided.deadline,
             completes: decided.outcome.is_complete,
-        }),
-        plan_digest: decided.plan.digest.to_string(),
-        operation_id: None,
+        },
+        finished_jobs: decided.finished_jobs,
+        secrets: Some((decided.held, decided.outcome.new_secrets)),
+        lock: Lock::Free,
+        audited: Some((actor, "upgradeInstallation", encode_text(installation.id))),
         created_by: actor.display_name.clone(),
-        created_at: now,
     };
-    let mut conn = app.database.write().await?;
-    let operation = conn
-        .transaction(async |conn| {
-            let current = installation::find(conn, installation.id).await?;
-            if current.is_none_or(|current| current.generation != installation.generation)
-                || !application::advance(conn, application.id, application.generation).await?
-            {
-                return Err(execute::changed_meanwhile());
-            }
-            record.sequence = record::newest(conn, installation.id).await?.map_or(0, |newest| newest.sequence) + 1;
-            record::insert(conn, &record).await?;
-            decided.held.seal(app, conn, application.enterprise_id, &decided.outcome.new_secrets).await?;
-            state.write_installation(conn, installation.id, &decided.outcome.after, now).await?;
-            let upgrading = Installation {
-                state: Word(installation.state.0.upgrade()?),
-                secret_groups: Stored(decided.outcome.after.secret_groups.clone()),
-                ..installation.clone()
-            };
-            installation::update(conn, &upgrading).await?;
-            let new = NewOperation {
-                kind: OperationKind::Upgrade,
-                enterprise_id: application.enterprise_id,
-                team_id: Some(application.team_id),
-                application_id: Some(application.id),
-                cluster_id: Some(application.cluster_id),
-                publication_id: None,
-                installation_id: Some(installation.id),
-                record_id: Some(record.id),
-                retry_of: None,
-                created_by: actor.display_name.clone(),
-                plan_digest: Some(record.plan_digest.clone()),
-                lock: Lock::Free,
-                steps: decided.steps,
-            };
-            let operation = journal::begin(conn, new, now).await.map_err(execute::begin_error)?;
-            record::set_operation(conn, record.id, operation.id).await?;
-            let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(installation.id)));
-            let digest = Some(record.plan_digest.clone());
-            audit::done(conn, actor, now, "upgradeInstallation", enterprise, object, digest).await?;
-            Ok::<_, Error>(operation)
-        })
-        .await?;
-    drop(conn);
-    record.operation_id = Some(operation.id);
-    execute::wake(app, &operation);
-    Ok(Executed::Begun { subject: record, operation })
+    let (subject, operation) = begin_record::begin(app, observed, installation, new).await?;
+    Ok(Executed::Begun { subject, operation })
 }

@@ -82,6 +82,15 @@ pub async fn update_desired(conn: &mut Conn, row: &Component) -> QueryResult<usi
         .await)
 }
 
+/// Writes what was applied last of one of an application's.
+pub async fn set_deployed(conn: &mut Conn, application: ApplicationId, spec: &Spec<Value>) -> QueryResult<usize> {
+    let row = || components::application_id.eq(application).and(components::key.eq(Key(spec.key)));
+    on!(conn, |c| diesel::update(components::table.filter(row()))
+        .set(components::deployed.eq(Stored(spec.clone())))
+        .execute(c)
+        .await)
+}
+
 /// The cluster names in use in a namespace, by whichever application.
 pub async fn names_in_namespace(conn: &mut Conn, cluster: ClusterId, namespace: &str) -> QueryResult<Vec<String>> {
     on!(conn, |c| components::table

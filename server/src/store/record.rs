@@ -116,6 +116,13 @@ pub struct RecordRequest {
     pub completes: bool,
 }
 
+impl Record {
+    /// The components, by template key, that it did not bring to where it wanted them.
+    pub fn unfinished(&self) -> BTreeSet<ComponentKey> {
+        self.outcomes.0.iter().filter(|one| one.state != UpgradeState::Succeeded).map(|one| one.key).collect()
+    }
+}
+
 impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -165,6 +172,22 @@ pub async fn newest(conn: &mut Conn, installation: InstallationId) -> QueryResul
         .first(c)
         .await
         .optional())
+}
+
+/// The records of an installation from one sequence on, up to another one that does not count.
+pub async fn between(
+    conn: &mut Conn,
+    installation: InstallationId,
+    from: i64,
+    before: i64,
+) -> QueryResult<Vec<Record>> {
+    on!(conn, |c| upgrade_records::table
+        .filter(upgrade_records::installation_id.eq(installation))
+        .filter(upgrade_records::sequence.ge(from).and(upgrade_records::sequence.lt(before)))
+        .order(upgrade_records::sequence)
+        .select(Record::as_select())
+        .load(c)
+        .await)
 }
 
 /// The sequence of the newest record of each of these installations.

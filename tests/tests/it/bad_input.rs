@@ -6,7 +6,7 @@ use ropeway::demo::{
     client::{Client, Refused, list, text},
 };
 use ropeway_playground::Options;
-use ropeway_tests::{app::TestApp, cluster::TestCluster};
+use ropeway_tests::{app::TestApp, cluster::TestCluster, wait::wait_for};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -19,8 +19,21 @@ const LIBRARY: &str = "query($id: ID!) { enterprise(id: $id) { library { url emb
 
 const REGISTER: &str = "
     mutation($input: RegisterClusterInput!) {
-      registerCluster(input: $input) { cluster { id status statusMessage } errors { code message path } }
+      registerCluster(input: $input) { cluster { id status statusMessage } operation { id } errors { code message path } }
     }";
+
+const UPDATE_CLUSTER: &str = "
+    mutation($input: UpdateClusterInput!) {
+      updateCluster(input: $input) { cluster { id status statusMessage } errors { code message path } }
+    }";
+
+const CHECK_LIBRARY: &str = "
+    mutation($input: CheckLibraryInput!) {
+      checkLibrary(input: $input) { operation { id } errors { code message path } }
+    }";
+
+const REACHABILITY: &str = "
+    query($id: ID!) { enterprise(id: $id) { library { reachability { reachable cluster { id } } } } }";
 
 const CLUSTERS: &str = "query($id: ID!) { enterprise(id: $id) { clusters(first: 10) { nodes { name } } } }";
 
@@ -62,6 +75,37 @@ async fn a_kubeconfig_that_is_none_is_refused() -> anyhow::Result<()> {
         let data = app.client.ask(CLUSTERS, json!({ "id": app.enterprise })).await?;
         ensure!(list(&data, "/enterprise/clusters/nodes")?.is_empty(), "a broken cluster was registered");
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_refuses_the_kubeconfig_is_offline_until_it_gets_a_right_one() -> anyhow::Result<()> {
+    TestApp::run(async |app| {
+        let cluster = TestCluster::playground("refusing").await?;
+        let kubeconfig = cluster.kubeconfig.replace("token-of-a-test", "token-of-nobody");
+        let input = json!({
+            "enterpriseId": app.enterprise, "name": "refusing", "driver": "kubernetes", "kubeconfig": kubeconfig,
+        });
+        let payload = app.client.change(REGISTER, input).await?;
+        ensure!(payload["cluster"]["status"] == "OFFLINE", "{payload}");
+        let reason = payload["cluster"]["statusMessage"].as_str().unwrap_or_default();
+        ensure!(reason.contains("credentials"), "{payload}");
+        ensure!(payload["operation"].is_null(), "it is asked to pull although it does not answer: {payload}");
+        let id = text(&payload, "/cluster/id")?;
+        let check = json!({ "enterpriseId": app.enterprise, "clusterIds": [id] });
+        let refused = refused(app.client.change(CHECK_LIBRARY, check).await)?;
+        ensure!(refused.has("CLUSTER_OFFLINE"), "{refused}");
+
+        let input = json!({ "clusterId": id, "kubeconfig": cluster.kubeconfig });
+        let payload = app.client.change(UPDATE_CLUSTER, input).await?;
+        ensure!(payload["cluster"]["status"] == "ONLINE", "{payload}");
+        wait_for("the check whether it reaches the library", async || {
+            let data = app.client.ask(REACHABILITY, json!({ "id": app.enterprise })).await?;
+            let all = list(&data, "/enterprise/library/reachability")?;
+            Ok(all.iter().any(|one| one["reachable"] == true && one["cluster"]["id"] == id).then_some(()))
+        })
+        .await
     })
     .await
 }

@@ -3,6 +3,9 @@
 mod bad_input;
 mod canary;
 mod crash;
+mod failure;
+mod foreign;
+mod jobs_and_volumes;
 mod live;
 mod main_job;
 mod migrations;

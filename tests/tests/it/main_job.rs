@@ -26,18 +26,26 @@ async fn an_application_is_composed_published_installed_upgraded_and_rolled_back
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_on_real_control_planes_with_postgresql_and_docker_registry() -> anyhow::Result<()> {
     const NAME: &str = "main_job::the_same_holds_on_real_control_planes_with_postgresql_and_docker_registry";
+    on_real_clusters(NAME, async |app, clusters| four_acts(app, clusters, "real-acts").await).await
+}
+
+/// Runs a test with a server on PostgreSQL with `docker-registry` and two real control planes, or tells what is missing.
+pub(crate) async fn on_real_clusters(
+    name: &str,
+    test: impl AsyncFnOnce(&TestApp, &[TestCluster; 2]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     if !environment::wants_real_clusters() {
-        skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves real control planes out");
+        skip(name, "ROPEWAY_TEST_CLUSTERS leaves real control planes out");
         return Ok(());
     }
     let Some(clusters) = TestCluster::two_real().await? else {
-        skip(NAME, "there is no control plane: Go is missing");
+        skip(name, "there is no control plane: Go is missing");
         return Ok(());
     };
     match TestApp::start_big().await? {
-        Ok(app) => app.run_this(async |app| four_acts(app, &clusters, "real-acts").await).await,
+        Ok(app) => app.run_this(async |app| test(app, &clusters).await).await,
         Err(reason) => {
-            skip(NAME, reason);
+            skip(name, reason);
             Ok(())
         }
     }

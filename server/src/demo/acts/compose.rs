@@ -31,7 +31,8 @@ const PLAN_DEPLOYMENT: &str = "
       planDeployment(input: $input) { digest blockers { code message } steps { number summary } text }
     }";
 
-const DEPLOY: &str = "
+/// Deploys.
+pub const DEPLOY: &str = "
     mutation($input: DeployApplicationInput!) {
       deployApplication(input: $input) { operation { id } errors { code message path } }
     }";

@@ -69,7 +69,7 @@ pub struct PublishComponentInput {
     /// Instead of its scale rule.
     pub scale_rule: Option<ScaleRuleInput>,
     /// Places of values that look like secrets and are none, where there is no other way to say so: `command/<index>`,
-    /// `arguments/<index>`, `attributes/env/<name>`.
+    /// `arguments/<index>`, `probes/<kind>/<index>`, `attributes/env/<name>`.
     pub public_values: Option<Vec<String>>,
 }
 

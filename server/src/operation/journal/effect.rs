@@ -5,7 +5,7 @@ use crate::{
     on,
     operation::action::Effect,
     store::{
-        Conn, Key, Stored, publication,
+        Conn, Key, Stored, component, publication,
         schema::{components, kubernetes_resources},
     },
 };
@@ -17,11 +17,7 @@ pub(super) async fn write(conn: &mut Conn, application: Option<ApplicationId>, e
     let Some(application) = application else { return Ok(()) };
     match effect {
         Effect::ComponentDeployed(spec) => {
-            let row = || components::application_id.eq(application).and(components::key.eq(Key(spec.key)));
-            on!(conn, |c| diesel::update(components::table.filter(row()))
-                .set(components::deployed.eq(Stored((**spec).clone())))
-                .execute(c)
-                .await)?;
+            component::set_deployed(conn, application, spec).await?;
         }
         Effect::ComponentGone(key) => {
             let row = || components::application_id.eq(application).and(components::key.eq(Key(*key)));

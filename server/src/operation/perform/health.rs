@@ -1,7 +1,7 @@
 //! Waits until the driver finds objects healthy.
 
 use crate::operation::Outcome;
-use ropeway_clusters::{Cluster, ObjectRef, Observed, Verdict, Watch, labels};
+use ropeway_clusters::{Cluster, ObjectRef, Observed, Preconditions, Verdict, Watch, labels, uid};
 use ropeway_drivers as drivers;
 use ropeway_drivers::{CallError, Driver, HealthState, Target};
 use tokio::time::Instant;
@@ -29,12 +29,40 @@ pub(super) async fn await_healthy(
         selector: Some(format!("{}={application}", labels::APPLICATION)),
         details: true,
     };
-    let judge = |observed: std::sync::Arc<[Observed]>| async move { judge(driver, target, &observed).await };
+    let judge = |observed: std::sync::Arc<[Observed]>| async move {
+        let verdict = judge(driver, target, &observed).await;
+        if matches!(verdict, Verdict::Continue(_)) {
+            help_over_stuck_pods(cluster, application, &observed).await;
+        }
+        verdict
+    };
     match cluster.watch_until(&watch, deadline, judge).await {
         Ok(()) => Ok(()),
         // What it waited for did not come: that is no fault of the transport, and waiting again is of no use.
         Err(error @ ropeway_clusters::Error::Timeout { .. }) => Err(Outcome::failed(error.to_string())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A StatefulSet whose earlier template could not start waits for its broken pod without end, whatever its template is
+/// now. Where that cannot be mended the wait goes on and ends at its deadline, with what was seen.
+async fn help_over_stuck_pods(cluster: &Cluster, application: &str, observed: &[Observed]) {
+    for found in observed.iter().filter(|found| found.reference.kind == "StatefulSet") {
+        let Some(uid) = found.object.as_ref().and_then(uid) else { continue };
+        let preconditions = Preconditions { application: application.to_owned(), uid: uid.to_owned() };
+        match cluster.delete_stuck_pods(&found.reference, &preconditions).await {
+            Ok(deleted) if deleted.is_empty() => {}
+            Ok(deleted) => tracing::info!(
+                object = %found.reference,
+                pods = deleted.join(", "),
+                "pods of an earlier template that could not start were deleted"
+            ),
+            Err(error) => tracing::warn!(
+                object = %found.reference,
+                error = &error as &dyn std::error::Error,
+                "pods of an earlier template that cannot start could not be deleted"
+            ),
+        }
     }
 }
 
@@ -55,7 +83,7 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
             }
             Verdict::Continue(named.join("; "))
         }
-        Err(error @ CallError::Busy { .. }) => Verdict::Continue(error.to_string()),
+        Err(error @ (CallError::Busy { .. } | CallError::Time { .. })) => Verdict::Continue(error.to_string()),
         Err(error) => Verdict::Fail(error.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     error::Result,
     id::VersionId,
+    operation::Action,
     store::{
         Conn, Instant, Key, Stored, Word, application_lock, component,
         installation::{self, Installation},
@@ -13,7 +14,8 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    ComponentKey, Decision,
+    Change, ComponentKey, Decision,
+    change::Owner,
     installed::VersionRef,
     operation::{OperationState, StepState, UpgradeState, record_state},
 };
@@ -27,12 +29,15 @@ pub(super) async fn installed(
     outcome: OperationState,
 ) -> Result<()> {
     let Some(found) = find(conn, operation).await? else { return Ok(()) };
-    let outcome = match judged(steps, outcome) {
-        UpgradeState::Succeeded => OperationState::Succeeded,
-        UpgradeState::Failed => OperationState::Failed,
-        _ => OperationState::Partial,
-    };
-    let state = found.state.0.settle(outcome)?;
+    // What an earlier attempt brought there counts as well.
+    let mut states = BTreeSet::from([outcome_of(outcome == OperationState::Succeeded && all_succeeded(steps))]);
+    let rows = component::of_applications(conn, &[found.application_id]).await?;
+    let own = rows.iter().filter(|row| row.installation_id == Some(found.id));
+    states.extend(own.map(|row| outcome_of(row.deployed.is_some())));
+    let resources = resource::of_applications(conn, &[found.application_id]).await?;
+    let own = resources.iter().filter(|row| row.installation_id == Some(found.id));
+    states.extend(own.map(|row| outcome_of(row.deployed.is_some())));
+    let state = found.state.0.settle(as_operation(whole_of(&states)))?;
     installation::update(conn, &Installation { state: Word(state), ..found }).await?;
     Ok(())
 }
@@ -66,8 +71,8 @@ pub(super) async fn upgraded(
         None => None,
     };
     let Some(record) = record else { return Ok(()) };
-    let whole = judged(steps, outcome);
     let outcomes = outcomes(&record, steps);
+    let whole = judged(&outcomes, steps, outcome);
     record::update(conn, record.id, record.state.0.finish(whole)?, &outcomes).await?;
     let failed: BTreeSet<ComponentKey> =
         outcomes.iter().filter(|one| one.state != UpgradeState::Succeeded).map(|one| one.key).collect();
@@ -77,26 +82,25 @@ pub(super) async fn upgraded(
     let mut after = Installation { state: Word(found.state.0.settle(as_operation(whole))?), ..found };
     if whole == UpgradeState::Succeeded && record.request.0.completes {
         after.version_id = record.to_version_id;
-        after.kept_changes = match record.kind.0 {
-            RecordKind::Upgrade => {
-                let kept = record.changes.0.iter().filter(|change| change.decision == Decision::Keep);
-                Stored(kept.cloned().collect())
-            }
-            RecordKind::Rollback => {
-                let of = match record.rollback_of {
-                    Some(id) => record::find(conn, id).await?,
-                    None => None,
-                };
-                Stored(of.map(|of| of.snapshot.0.kept_changes).unwrap_or_default())
+    }
+    if whole != UpgradeState::Failed {
+        let of = match record.rollback_of {
+            Some(id) => record::find(conn, id).await?,
+            None => None,
+        };
+        let new = match (&record.kind.0, &of) {
+            (RecordKind::Rollback, Some(of)) => of.snapshot.0.kept_changes.clone(),
+            (RecordKind::Rollback, None) => Vec::new(),
+            (RecordKind::Upgrade, _) => {
+                record.changes.0.iter().filter(|one| one.decision == Decision::Keep).cloned().collect()
             }
         };
-    }
-    if whole == UpgradeState::Succeeded
-        && let Some(id) = record.rollback_of
-        && let Some(of) = record::find(conn, id).await?
-        && of.state.0.can_roll_back()
-    {
-        record::update(conn, of.id, of.state.0.rolled_back()?, &of.outcomes.0).await?;
+        after.kept_changes = Stored(kept(&after.kept_changes.0, &new, &failed));
+        if whole == UpgradeState::Succeeded
+            && let Some(of) = of
+        {
+            take_back(conn, &record, &of).await?;
+        }
     }
     installation::update(conn, &after).await?;
     let rolls_back = whole != UpgradeState::Succeeded
@@ -117,20 +121,57 @@ async fn find(conn: &mut Conn, operation: &Operation) -> Result<Option<Installat
     }
 }
 
-/// Whether all, some or none of it succeeded. That a namespace was found is no success of an upgrade.
-fn judged(steps: &[Step], outcome: OperationState) -> UpgradeState {
-    if outcome == OperationState::Succeeded {
-        return UpgradeState::Succeeded;
+/// What stays listed as kept: of what did not get to the version, what was listed before; of all else, what is new.
+fn kept(before: &[Change], new: &[Change], failed: &BTreeSet<ComponentKey>) -> Vec<Change> {
+    let stays = |change: &&Change| match change.owner {
+        Owner::Component(key) => failed.contains(&key),
+        // Resources move with the last component.
+        Owner::Resource(_) => !failed.is_empty(),
+    };
+    let old = before.iter().filter(stays);
+    old.chain(new.iter().filter(|change| !stays(change))).cloned().collect()
+}
+
+/// The record is taken back, and with it those that came after it.
+async fn take_back(conn: &mut Conn, by: &Record, of: &Record) -> Result<()> {
+    for one in record::between(conn, of.installation_id, of.sequence, by.sequence).await? {
+        if one.state.0.can_roll_back() {
+            record::update(conn, one.id, one.state.0.rolled_back()?, &one.outcomes.0).await?;
+        }
     }
-    let counted: Vec<_> = steps
-        .iter()
-        .filter(|step| step.component_key.is_some() || step.state.0 != StepState::Succeeded)
-        .map(|step| (step.component_key.map(|key| key.0), step.state.0))
-        .collect();
-    match record_state(counted).0 {
-        // Nothing was left to fail, and yet it did not succeed: it was cancelled in between.
-        UpgradeState::Succeeded => UpgradeState::Partial,
-        state => state,
+    Ok(())
+}
+
+/// Whether all, some or none of it succeeded, earlier attempts included. That a namespace was found is no success.
+fn judged(outcomes: &[ComponentOutcome], steps: &[Step], outcome: OperationState) -> UpgradeState {
+    let mut states: BTreeSet<UpgradeState> =
+        outcomes.iter().map(|one| outcome_of(one.state == UpgradeState::Succeeded)).collect();
+    let of_resource = |step: &&Step| {
+        step.component_key.is_none() && !matches!(serde_json::from_slice(&step.action), Ok(Action::EnsureNamespace(_)))
+    };
+    states.extend(steps.iter().filter(of_resource).map(|step| outcome_of(step.state.0 == StepState::Succeeded)));
+    if outcome != OperationState::Succeeded && states.iter().all(|state| *state == UpgradeState::Succeeded) {
+        // Nothing of it failed, and yet it did not succeed: it was cancelled, or did not even find its namespace.
+        let began = steps.iter().any(|step| step.state.0 == StepState::Succeeded);
+        return if began || !states.is_empty() { UpgradeState::Partial } else { UpgradeState::Failed };
+    }
+    whole_of(&states)
+}
+
+fn all_succeeded(steps: &[Step]) -> bool {
+    steps.iter().all(|step| step.state.0 == StepState::Succeeded)
+}
+
+fn outcome_of(succeeded: bool) -> UpgradeState {
+    if succeeded { UpgradeState::Succeeded } else { UpgradeState::Failed }
+}
+
+/// One state of many: all succeeded, all failed, or some of each.
+fn whole_of(states: &BTreeSet<UpgradeState>) -> UpgradeState {
+    match (states.contains(&UpgradeState::Succeeded), states.contains(&UpgradeState::Failed)) {
+        (_, false) => UpgradeState::Succeeded,
+        (false, true) => UpgradeState::Failed,
+        (true, true) => UpgradeState::Partial,
     }
 }
 

@@ -141,14 +141,15 @@ fn is_same_entry(key: &str, wanted: &Json, here: &Json) -> bool {
     wanted.get(key) == here.get(key) && (!key.ends_with("ort") || protocol(wanted) == protocol(here))
 }
 
-/// What the API server leaves out.
+/// What the API server leaves out. Where leaving out means something else than zero, it writes the zero.
 fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
+        Json::Number(number) => number.as_f64() == Some(0.0),
         Json::String(text) => text.is_empty(),
         Json::Array(entries) => entries.iter().all(is_empty),
         Json::Object(fields) => fields.values().all(is_empty),
-        Json::Number(_) | Json::Bool(true) => false,
+        Json::Bool(true) => false,
     }
 }
 
@@ -192,6 +193,7 @@ mod tests {
             "metadata": {"name": "web", "labels": {"ropeway.dev/revision": "3", "app.kubernetes.io/name": "web"}},
             "spec": {"replicas": 2, "template": {"spec": {"containers": [{
                 "name": "web", "image": "a", "env": [], "stdin": false,
+                "readinessProbe": {"initialDelaySeconds": 0, "periodSeconds": 5},
                 "resources": {"limits": {"cpu": "1000m", "memory": "0.5Gi"}},
                 "ports": [{"containerPort": 80}]
             }]}}}
@@ -202,6 +204,7 @@ mod tests {
             "spec": {"replicas": 2, "strategy": {"type": "RollingUpdate"}, "template": {"spec": {"containers": [
                 {"name": "injected", "image": "b"},
                 {"name": "web", "image": "a", "imagePullPolicy": "Always",
+                 "readinessProbe": {"periodSeconds": 5, "timeoutSeconds": 1},
                  "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
                  "ports": [{"containerPort": 80, "protocol": "TCP"}]}
             ]}}},

@@ -14,6 +14,7 @@ use crate::{
         problems::is_display_name,
         rollout::blocker,
         state::ApplicationState,
+        upgrade_installation::check_reach,
     },
     store::{
         Conn,
@@ -81,6 +82,7 @@ impl Place {
                 if team.enterprise_id != template.enterprise_id {
                     return Err(Error::NotFound("the team"));
                 }
+                check_reach(template, team.id)?;
                 match team::opening(&mut conn, team.id, cluster.id).await? {
                     Some(opening) => (team, opening.namespace, None, None),
                     None => {
@@ -112,6 +114,7 @@ impl Place {
                     slug: slug.clone(),
                     created_at: now,
                 };
+                check_reach(template, team.id)?;
                 (team, slug.clone(), Some(new), None)
             }
         };

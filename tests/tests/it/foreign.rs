@@ -1,0 +1,89 @@
+//! Fields that somebody else changed in a cluster: an upgrade leaves them alone, but for those that it changes itself.
+
+use crate::main_job::on_real_clusters;
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use ropeway::demo::{
+    acts::{change, compose, install, publish, rollback, sample, upgrade},
+    client::list,
+};
+use ropeway_tests::{app::TestApp, cluster::TestCluster};
+use serde_json::{Value as Json, json};
+
+/// Who changes things behind our back.
+const MANAGER: &str = "kubectl-edit";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it() -> anyhow::Result<()> {
+    let clusters = TestCluster::two_playgrounds().await?;
+    TestApp::run(async |app| check(app, &clusters, "foreign").await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_on_a_real_control_plane() -> anyhow::Result<()> {
+    on_real_clusters("foreign::the_same_holds_on_a_real_control_plane", async |app, clusters| {
+        check(app, clusters, "real-foreign").await
+    })
+    .await
+}
+
+async fn check(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let mut composed = compose::compose(&scene).await?;
+    let template = publish::create_template(&scene).await?;
+    let first = publish::publish(&scene, &composed.application, &template, "2.9").await?;
+    let installed = install::install(&scene, &first.version).await?;
+    change::change(&scene, &mut composed).await?;
+    let second = publish::publish(&scene, &composed.application, &template, "3.0").await?;
+
+    let api: Api<Deployment> = Api::namespaced(clusters[1].client().await?, &scene.second_team);
+    let quiet = upgrade::plan(&scene, &installed.installation, &second.version).await?;
+    // The number of replicas is not what 3.0 changes; the path of the readiness probe is.
+    let edit = json!({"spec": {"replicas": 3, "template": {"spec": {"containers": [{
+        "name": "api", "readinessProbe": {"httpGet": {"path": "/edited", "port": 8080}},
+    }]}}}});
+    let by = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let live = api.get("shop-api").await?;
+    api.patch("shop-api", &by, &Patch::Merge(merged(&serde_json::to_value(live)?, &edit)?)).await?;
+
+    let plan = upgrade::plan(&scene, &installed.installation, &second.version).await?;
+    ensure!(plan["digest"] != quiet["digest"], "the plan rests on what it takes over");
+    let warnings = list(&plan, "/warnings")?;
+    let told = |what: &[&str]| {
+        let fits = |text: &str| text.contains(MANAGER) && what.iter().all(|part| text.contains(part));
+        warnings.iter().any(|warning| warning.as_str().is_some_and(fits))
+    };
+    ensure!(told(&["Deployment shop-api", ".spec.replicas", "left to"]), "{warnings:?}");
+    ensure!(told(&["Deployment shop-api", "readinessProbe.httpGet.path", "taken over from"]), "{warnings:?}");
+
+    let upgraded = upgrade::upgrade(&scene, &installed, &second.version).await?;
+    ensure!(seen(&api).await? == (Some(3), sample::READINESS[1].to_owned()), "{:?}", seen(&api).await?);
+    rollback::roll_back(&scene, &installed, &upgraded).await?;
+    ensure!(seen(&api).await? == (Some(3), sample::READINESS[0].to_owned()), "{:?}", seen(&api).await?);
+    Ok(())
+}
+
+/// A merge patch replaces lists whole: the container as it is, with the edit in it.
+fn merged(live: &Json, edit: &Json) -> anyhow::Result<Json> {
+    let mut containers = live["spec"]["template"]["spec"]["containers"].clone();
+    let edited = &edit["spec"]["template"]["spec"]["containers"][0];
+    let one = containers.as_array_mut().context("it has containers")?.iter_mut();
+    let one = one.into_iter().find(|one| one["name"] == edited["name"]).context("the container is there")?;
+    one["readinessProbe"]["httpGet"] = edited["readinessProbe"]["httpGet"].clone();
+    let mut edit = edit.clone();
+    edit["spec"]["template"]["spec"]["containers"] = containers;
+    Ok(edit)
+}
+
+/// The number of replicas, and the path of the readiness probe.
+async fn seen(api: &Api<Deployment>) -> anyhow::Result<(Option<i32>, String)> {
+    let live = api.get("shop-api").await?;
+    let spec = live.spec.context("it has a specification")?;
+    let containers = spec.template.spec.context("it has pods")?.containers;
+    let probe = containers.into_iter().find_map(|one| one.readiness_probe).and_then(|probe| probe.http_get);
+    Ok((spec.replicas, probe.and_then(|get| get.path).unwrap_or_default()))
+}

@@ -1,0 +1,196 @@
+//! What cannot simply be applied again: a Job that ran, and the volumes of a StatefulSet.
+
+use crate::main_job::on_real_clusters;
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{Api, api::ListParams};
+use ropeway::demo::{
+    acts::{Scene, change, compose, install, publish, rollback, sample, upgrade},
+    client::{list, text},
+};
+use ropeway_tests::{app::TestApp, cluster::TestCluster};
+use serde_json::{Value as Json, json};
+
+/// Runs a check on embedded clusters and on real ones.
+macro_rules! on_both {
+    ($($check:ident as $name:literal),* $(,)?) => {
+        mod playground {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $check() -> anyhow::Result<()> {
+                let clusters = TestCluster::two_playgrounds().await?;
+                TestApp::run(async |app| super::$check(app, &clusters, $name).await).await
+            })*
+        }
+        mod real {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $check() -> anyhow::Result<()> {
+                on_real_clusters(concat!("jobs_and_volumes::real::", stringify!($check)), async |app, clusters| {
+                    super::$check(app, clusters, concat!("r-", $name)).await
+                })
+                .await
+            })*
+        }
+    };
+}
+
+on_both!(
+    a_job_runs_once_for_each_of_its_templates as "jobs",
+    a_stateful_set_gets_another_volume_and_a_larger_one as "volumes",
+);
+
+async fn a_job_runs_once_for_each_of_its_templates(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let team = compose::create_team(&scene, &scene.first_team).await?;
+    let application = compose::create_application(&scene, &team, sample::NAME).await?;
+    let image = |name: &str, release: &str| sample::image(&scene.source, name, release);
+    let job = json!({ "kind": "JOB", "image": image("web", "2.9") });
+    let job = compose::add_component(&scene, &application, "migrate", job).await?;
+    let web = json!({ "kind": "DEPLOYMENT", "image": image("web", "2.9"), "settings": { "dependencies": [job] } });
+    let web = compose::add_component(&scene, &application, "web", web).await?;
+    deploy(&scene, &application).await?;
+    ensure!(jobs(&clusters[0], &scene.first_team).await? == 1);
+
+    let edit = json!({ "componentId": web, "settings": { "environment": [{ "name": "A", "value": "1" }] } });
+    scene.client.change(change::UPDATE_COMPONENT, edit).await?;
+    scene.client.change(change::UPDATE_COMPONENT, json!({ "componentId": job, "name": "Migration" })).await?;
+    deploy(&scene, &application).await?;
+    ensure!(jobs(&clusters[0], &scene.first_team).await? == 1, "what ran already was run again");
+
+    let template = publish::create_template(&scene).await?;
+    let first = publish::publish(&scene, &application, &template, "1").await?;
+    let input = json!({
+        "versionId": first.version, "clusterId": scene.second_cluster,
+        "newTeam": { "name": "South", "slug": scene.second_team },
+    });
+    let payload = scene.client.change(install::INSTALL, input).await?;
+    let installation = text(&payload, "/installation/id")?.to_owned();
+    scene.follow(&payload, "installing").await?;
+    ensure!(jobs(&clusters[1], &scene.second_team).await? == 1);
+
+    let edit = json!({ "componentId": web, "image": image("web", "3.0") });
+    scene.client.change(change::UPDATE_COMPONENT, edit).await?;
+    deploy(&scene, &application).await?;
+    let second = publish::publish(&scene, &application, &template, "2").await?;
+    upgrade_to(&scene, &installation, &second.version, &[]).await?;
+    ensure!(jobs(&clusters[1], &scene.second_team).await? == 1, "the upgrade ran a Job that it does not change");
+
+    let edit = json!({ "componentId": job, "image": image("web", "3.0") });
+    scene.client.change(change::UPDATE_COMPONENT, edit).await?;
+    deploy(&scene, &application).await?;
+    ensure!(jobs(&clusters[0], &scene.first_team).await? == 2);
+    let third = publish::publish(&scene, &application, &template, "3").await?;
+    let record = upgrade_to(&scene, &installation, &third.version, &[]).await?;
+    ensure!(jobs(&clusters[1], &scene.second_team).await? == 2, "a Job that changes is a new one");
+
+    let payload = scene.client.change(rollback::ROLL_BACK, json!({ "recordId": record })).await?;
+    scene.follow(&payload, "rolling back").await?;
+    upgrade_to(&scene, &installation, &third.version, &[]).await?;
+    ensure!(
+        jobs(&clusters[1], &scene.second_team).await? == 3,
+        "a rollback ran a Job, or the upgrade after it did not"
+    );
+    Ok(())
+}
+
+async fn a_stateful_set_gets_another_volume_and_a_larger_one(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let team = compose::create_team(&scene, &scene.first_team).await?;
+    let application = compose::create_application(&scene, &team, sample::NAME).await?;
+    let volume = |name: &str, size: &str| json!({ "name": name, "mountPath": format!("/var/{name}"), "kind": "EXCLUSIVE", "size": size });
+    let input = json!({
+        "kind": "STATEFUL_SET", "image": sample::image(&scene.source, "database", "16"),
+        "settings": { "volumes": [volume("data", "20Gi")] },
+    });
+    let database = compose::add_component(&scene, &application, "database", input).await?;
+    compose::deploy(&scene, &application).await?;
+    let template = publish::create_template(&scene).await?;
+    let first = publish::publish(&scene, &application, &template, "1").await?;
+    let input = json!({
+        "versionId": first.version, "clusterId": scene.second_cluster,
+        "newTeam": { "name": "South", "slug": scene.second_team },
+    });
+    let payload = scene.client.change(install::INSTALL, input).await?;
+    let installation = text(&payload, "/installation/id")?.to_owned();
+    scene.follow(&payload, "installing").await?;
+
+    let volumes = json!([volume("data", "40Gi"), volume("logs", "20Gi")]);
+    let edit = json!({ "componentId": database, "settings": { "volumes": volumes } });
+    scene.client.change(change::UPDATE_COMPONENT, edit).await?;
+    compose::deploy(&scene, &application).await?;
+    ensure!(sizes(&clusters[0], &scene.first_team).await? == ["data 40Gi", "logs 20Gi"], "in the first cluster");
+
+    let second = publish::publish(&scene, &application, &template, "2").await?;
+    let plan = upgrade::plan(&scene, &installation, &second.version).await?;
+    ensure!(list(&plan, "/blockers")?.is_empty(), "{}", plan["blockers"]);
+    let changes = list(&plan, "/changes")?;
+    let growth = changes.iter().find(|one| one["path"] == "volumes/data/size").context("growth is offered")?;
+    ensure!(growth["decision"] == "KEEP", "{growth}");
+    let before = pod(&clusters[1], &scene.second_team).await?;
+    upgrade_to(&scene, &installation, &second.version, &[text(growth, "/id")?]).await?;
+    ensure!(sizes(&clusters[1], &scene.second_team).await? == ["data 40Gi", "logs 20Gi"], "in the second cluster");
+    ensure!(pod(&clusters[1], &scene.second_team).await? != before, "the pod does not mount the new volume");
+    Ok(())
+}
+
+/// Deploys without asking for a state: a Job ends.
+async fn deploy(scene: &Scene, application: &str) -> anyhow::Result<()> {
+    let digest = compose::plan_deployment(scene, application).await?;
+    let input = json!({ "applicationId": application, "planDigest": digest });
+    let payload = scene.client.change(compose::DEPLOY, input).await?;
+    scene.follow(&payload, "deploying").await?;
+    Ok(())
+}
+
+/// Upgrades, accepting some changes; the record's id.
+async fn upgrade_to(scene: &Scene, installation: &str, version: &str, accept: &[&str]) -> anyhow::Result<String> {
+    let input = json!({ "installationId": installation, "versionId": version, "accept": accept });
+    let payload = scene.client.change(upgrade::UPGRADE, input).await?;
+    scene.follow(&payload, "upgrading").await?;
+    let record = text(&payload, "/upgradeRecord/id")?.to_owned();
+    let done: Json = upgrade::record(scene, &record).await?;
+    ensure!(done["state"] == "SUCCEEDED", "{done}");
+    Ok(record)
+}
+
+async fn jobs(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
+    let jobs: Api<Job> = Api::namespaced(cluster.client().await?, namespace);
+    Ok(jobs.list(&ListParams::default()).await?.items.len())
+}
+
+/// The volumes that the claim templates describe, once the claims are as large.
+async fn sizes(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Vec<String>> {
+    let client = cluster.client().await?;
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, namespace);
+    let templates = sets.get("shop-database").await?.spec.and_then(|spec| spec.volume_claim_templates);
+    let mut found = Vec::new();
+    for template in templates.unwrap_or_default() {
+        let name = template.metadata.name.context("a template has a name")?;
+        let claim = claims.get(&format!("{name}-shop-database-0")).await?;
+        let asked = claim.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests);
+        let size = asked.and_then(|asked| asked.get("storage").cloned()).context("a claim has a size")?;
+        found.push(format!("{name} {}", size.0));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What tells the pod of the StatefulSet apart from the one before.
+async fn pod(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Option<String>> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client().await?, namespace);
+    Ok(pods.get("shop-database-0").await?.metadata.uid)
+}
