@@ -25,6 +25,7 @@ on_both!(
     a_quota_refuses_what_grows_too_much,
     what_is_left_out_is_chosen_by_its_zero,
     namespaces_go_one_by_one,
+    the_documents_say_that_fields_are_checked,
 );
 
 fn config(name: &str, data: &Value) -> Value {
@@ -512,5 +513,23 @@ async fn namespaces_go_one_by_one(on: Subject) -> Result<()> {
     let found = kinds["resources"].as_array().into_iter().flatten().find(|kind| kind["name"] == "namespaces");
     let verbs = found.and_then(|kind| kind["verbs"].as_array()).cloned().unwrap_or_default();
     assert!(!verbs.is_empty() && !verbs.iter().any(|verb| verb == "deletecollection"), "{verbs:?}");
+    Ok(())
+}
+
+/// What kubectl looks for before it sends an object, where it is not told to leave that.
+async fn the_documents_say_that_fields_are_checked(on: Subject) -> Result<()> {
+    for group in ["api/v1", "apis/apps/v1"] {
+        let (_, index) = on.get("/openapi/v3").await?;
+        let address = index["paths"][group]["serverRelativeURL"].as_str().unwrap_or_default().to_owned();
+        assert!(address.starts_with(&format!("/openapi/v3/{group}")), "{address}");
+        let (status, document) = on.get(&address).await?;
+        assert_eq!(status, 200);
+        let paths = document["paths"].as_object().cloned().unwrap_or_default();
+        let checked = paths.values().any(|path| {
+            let parameters = path["patch"]["parameters"].as_array().cloned().unwrap_or_default();
+            parameters.iter().any(|parameter| parameter["name"] == "fieldValidation")
+        });
+        assert!(checked, "{group}");
+    }
     Ok(())
 }

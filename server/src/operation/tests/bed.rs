@@ -99,7 +99,8 @@ fn skip(reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Some(path) = variable("ROPEWAY_TEST_SKIPPED") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, format!("{test}: {reason}\n").as_bytes()));
+        let written =
+            file.and_then(|mut file| std::io::Write::write_all(&mut file, format!("{test}: {reason}\n").as_bytes()));
         written.expect("the list of skipped tests can be written");
     }
 }
