@@ -9,7 +9,7 @@ use crate::status::Status;
 use crate::store::{Key, State};
 
 /// Fields of a pod's spec that nobody acts on.
-const POD: [&str; 3] = ["resourceClaims", "activeDeadlineSeconds", "schedulingGroup"];
+const POD: [&str; 2] = ["resourceClaims", "schedulingGroup"];
 /// Fields of a claim's spec that nobody acts on.
 const CLAIM: [&str; 4] = ["selector", "dataSource", "dataSourceRef", "volumeAttributesClassName"];
 /// Fields of a Job's spec that nobody acts on.
