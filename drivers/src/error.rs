@@ -83,6 +83,23 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    /// Whether the same call may succeed later without any change by a person: it found no place, or it had too little
+    /// time, as on a machine that is busy with something else. All else says something about the driver or about what it
+    /// was given, and would say it again.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Time { .. } => true,
+            Self::Memory { .. }
+            | Self::Trap { .. }
+            | Self::Invalid(_)
+            | Self::Unsupported(_)
+            | Self::Internal(_)
+            | Self::Output(_) => false,
+        }
+    }
+}
+
 /// How what a driver returned breaks the contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]

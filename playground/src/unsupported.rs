@@ -9,7 +9,7 @@ use crate::status::Status;
 use crate::store::{Key, State};
 
 /// Fields of a pod's spec that nobody acts on.
-const POD: [&str; 3] = ["resourceClaims", "activeDeadlineSeconds", "schedulingGroup"];
+const POD: [&str; 2] = ["resourceClaims", "schedulingGroup"];
 /// Fields of a claim's spec that nobody acts on.
 const CLAIM: [&str; 4] = ["selector", "dataSource", "dataSourceRef", "volumeAttributesClassName"];
 /// Fields of a Job's spec that nobody acts on.
@@ -22,10 +22,8 @@ pub(crate) fn check(state: &State, kind: Kind, object: &Value) -> Result<(), Sta
         Kind::Pod => pod(spec, "spec"),
         Kind::Deployment | Kind::ReplicaSet => pod(&spec["template"]["spec"], "spec.template.spec"),
         Kind::StatefulSet => pod(&spec["template"]["spec"], "spec.template.spec").or_else(|| {
-            let templates = items(spec, "/volumeClaimTemplates").iter().enumerate();
-            templates
-                .filter_map(|(index, one)| claim(&one["spec"], &format!("spec.volumeClaimTemplates[{index}].spec")))
-                .next()
+            let mut templates = items(spec, "/volumeClaimTemplates").iter().enumerate();
+            templates.find_map(|(index, one)| claim(&one["spec"], &format!("spec.volumeClaimTemplates[{index}].spec")))
         }),
         Kind::Job => job(spec),
         Kind::PersistentVolumeClaim => claim(spec, "spec").or_else(|| foreign_volume(state, object)),
@@ -59,10 +57,9 @@ fn pod(spec: &Value, path: &str) -> Option<String> {
         .map(|(index, _)| format!("{path}.volumes[{index}].ephemeral"))
         .next();
     let keys = ["matchLabelKeys", "mismatchLabelKeys"];
-    let spread = items(spec, "/topologySpreadConstraints").iter().enumerate();
-    let spread = spread
-        .filter_map(|(index, one)| first(one, &format!("{path}.topologySpreadConstraints[{index}]"), &keys))
-        .next();
+    let mut spread = items(spec, "/topologySpreadConstraints").iter().enumerate();
+    let spread =
+        spread.find_map(|(index, one)| first(one, &format!("{path}.topologySpreadConstraints[{index}]"), &keys));
     let near = ["podAffinity", "podAntiAffinity"].into_iter().find_map(|kind| {
         let required = items(&spec["affinity"][kind], "/requiredDuringSchedulingIgnoredDuringExecution").iter();
         let preferred = items(&spec["affinity"][kind], "/preferredDuringSchedulingIgnoredDuringExecution").iter();

@@ -181,10 +181,10 @@ fn service(spec: &mut Fields) {
     set_default(spec, "sessionAffinity", "None");
     if spec["sessionAffinity"] == "None" {
         spec.remove("sessionAffinityConfig");
-    } else if spec["sessionAffinity"] == "ClientIP" {
-        if spec.get("sessionAffinityConfig").is_none_or(|config| config["clientIP"]["timeoutSeconds"].is_null()) {
-            spec.insert("sessionAffinityConfig".to_owned(), json!({"clientIP": {"timeoutSeconds": 10800}}));
-        }
+    } else if spec["sessionAffinity"] == "ClientIP"
+        && spec.get("sessionAffinityConfig").is_none_or(|config| config["clientIP"]["timeoutSeconds"].is_null())
+    {
+        spec.insert("sessionAffinityConfig".to_owned(), json!({"clientIP": {"timeoutSeconds": 10800}}));
     }
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {

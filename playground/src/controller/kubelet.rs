@@ -135,6 +135,17 @@ pub(super) fn mount(state: &mut State, key: &Key) -> Result<(), Status> {
     Ok(())
 }
 
+/// Says of a pod as a whole why it is as it is.
+pub(super) fn blame(state: &mut State, key: &Key, reason: &str, message: &str) -> Result<(), Status> {
+    change(state, key, Part::Status, &Writer::controller("kubelet"), |pod| {
+        let mut pod = pod.clone();
+        pod["status"]["reason"] = json!(reason);
+        pod["status"]["message"] = json!(message);
+        Ok(pod)
+    })?;
+    Ok(())
+}
+
 /// Says of a pod that runs whether it is ready: as soon as all of its readiness gates are open.
 pub(super) fn gate(state: &mut State, key: &Key) -> Result<(), Status> {
     change(state, key, Part::Status, &Writer::controller("kubelet"), |pod| {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Next, Queue, claim, garbage, job, kubelet, scheduler};
 use crate::FAULT;
+use crate::clock;
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::object::{annotation, deleting, has_finalizer, is_condition, items, name, text, uid};
@@ -54,6 +56,16 @@ pub(super) fn reconcile(
         queue.started.insert(uid(pod).to_owned(), Instant::now());
         kubelet::describe(cluster, state, key, "ContainerCreating", "", None)?;
         return Ok(Next::After(cluster.options.pod_delay));
+    }
+    if let Some(left) = time_left(pod) {
+        if left <= 0 {
+            let message = "Pod was active on the node longer than the specified deadline";
+            event(state, (Kind::Pod, pod), "kubelet", "Normal", "DeadlineExceeded", message);
+            kubelet::describe(cluster, state, key, "Failed", message, None)?;
+            kubelet::blame(state, key, "DeadlineExceeded", message)?;
+            return Ok(Next::Done);
+        }
+        queue.push_after(key.clone(), Duration::from_secs(left.unsigned_abs()));
     }
     let asked = [FAULT, OTHER_FAULT].into_iter().map(|key| annotation(pod, key)).find(|fault| !fault.is_empty());
     let fault = asked.filter(|fault| FAULTS.contains(fault));
@@ -107,6 +119,13 @@ pub(super) fn reconcile(
         return Ok(Next::Done);
     }
     Ok(Next::Pull(Box::new(kubelet::Pull::of(state, key, pod))))
+}
+
+/// Seconds that a pod may still be active, where it says for how long.
+fn time_left(pod: &Value) -> Option<i64> {
+    let limit = pod["spec"]["activeDeadlineSeconds"].as_i64()?;
+    let since: DateTime<Utc> = text(pod, "/status/startTime").parse().ok()?;
+    Some(limit - (clock::now() - since).num_seconds())
 }
 
 /// Lets go of a pod that is being deleted: there is no container to wait for. Where somebody waits for its end, it ends

@@ -17,6 +17,7 @@ on_both!(
     classes_that_are_not_there_are_refused,
     a_gate_keeps_a_pod_unready,
     pods_keep_together_apart_and_spread,
+    a_pod_is_active_for_as_long_as_it_says,
 );
 
 fn pod(name: &str, image: &str) -> Value {
@@ -313,5 +314,21 @@ async fn pods_keep_together_apart_and_spread(on: Subject) -> Result<()> {
     on.create(&format!("{core}/pods"), &labelled("port-1", "port", port)).await?;
     let message = first(&on.until(&format!("{core}/pods/port-1"), unschedulable).await?);
     assert!(message.contains("1 node(s) didn't have free ports for the requested pod ports"), "{message}");
+    Ok(())
+}
+
+async fn a_pod_is_active_for_as_long_as_it_says(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let mut body = pod("p", &on.registry.push("web:1", "amd64"));
+    body["spec"]["activeDeadlineSeconds"] = json!(1);
+    on.create(&format!("{core}/pods"), &body).await?;
+    if on.playground.is_some() {
+        let late = |pod: &Value| pod["status"]["phase"] == "Failed" && pod["status"]["reason"] == "DeadlineExceeded";
+        on.until(&format!("{core}/pods/p"), late).await?;
+    } else {
+        // The played nodes of the real control plane know no deadline.
+        on.until(&format!("{core}/pods/p"), ready).await?;
+    }
     Ok(())
 }

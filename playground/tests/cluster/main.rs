@@ -26,7 +26,9 @@ macro_rules! on_both {
 mod apply;
 mod faults;
 mod objects;
+mod policies;
 mod registry;
+mod services;
 mod setup;
 mod storage;
 mod watching;

@@ -18,13 +18,12 @@ on_both!(
     patches_that_are_not_understood_are_refused,
     a_deletion_keeps_its_preconditions,
     a_secret_is_stored_as_kubernetes_does,
-    a_service_keeps_its_address,
     zeros_are_left_out_where_they_say_nothing,
     zeros_of_defaulted_fields_are_defaulted,
-    a_service_gets_what_its_new_type_needs,
     a_quota_refuses_what_grows_too_much,
     what_is_left_out_is_chosen_by_its_zero,
     namespaces_go_one_by_one,
+    the_documents_say_that_fields_are_checked,
 );
 
 fn config(name: &str, data: &Value) -> Value {
@@ -328,32 +327,6 @@ async fn a_secret_is_stored_as_kubernetes_does(on: Subject) -> Result<()> {
     Ok(())
 }
 
-async fn a_service_keeps_its_address(on: Subject) -> Result<()> {
-    let space = on.namespace().await?;
-    let all = format!("/api/v1/namespaces/{space}/services");
-    let body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {
-        "type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]}});
-    let made = on.create(&all, &body).await?;
-    let port = &made["spec"]["ports"][0];
-    assert_eq!((&port["protocol"], &port["targetPort"]), (&json!("TCP"), &json!(80)));
-    assert!(port["nodePort"].as_i64().is_some_and(|port| (30_000..32_768).contains(&port)));
-    let address = made["spec"]["clusterIP"].clone();
-    assert!(address.as_str().is_some_and(|address| address.starts_with("10.96.")));
-    let balanced = |service: &Value| {
-        let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-        ip.is_some_and(|ip| ip.starts_with("203.0.113."))
-    };
-    let now = on.until(&format!("{all}/s"), balanced).await?;
-    let mut replaced = body.clone();
-    replaced["spec"]["ports"][0]["port"] = json!(81);
-    replaced["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"].clone();
-    let (status, replaced) = on.put(&format!("{all}/s"), &replaced).await?;
-    assert_eq!((status, &replaced["spec"]["clusterIP"]), (200, &address));
-    let (status, _) = on.merge(&format!("{all}/s"), &json!({"spec": {"clusterIP": "10.96.200.200"}})).await?;
-    assert_eq!(status, 422);
-    Ok(())
-}
-
 async fn zeros_are_left_out_where_they_say_nothing(on: Subject) -> Result<()> {
     let space = on.namespace().await?;
     let path = format!("/apis/apps/v1/namespaces/{space}/deployments");
@@ -418,48 +391,6 @@ async fn zeros_of_defaulted_fields_are_defaulted(on: Subject) -> Result<()> {
     Ok(())
 }
 
-async fn a_service_gets_what_its_new_type_needs(on: Subject) -> Result<()> {
-    let space = on.namespace().await?;
-    let all = format!("/api/v1/namespaces/{space}/services");
-    let path = format!("{all}/s");
-    let mut body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {
-        "selector": {"app": "web"}, "ports": [{"name": "a", "port": 80}]}});
-    let made = on.create(&all, &body).await?;
-    assert!(made["spec"]["ports"][0].get("nodePort").is_none());
-    let port = |service: &Value, index: usize| service["spec"]["ports"][index]["nodePort"].as_i64();
-    let (status, open) = on.merge(&path, &json!({"spec": {"type": "LoadBalancer"}})).await?;
-    assert_eq!(status, 200, "{open:#}");
-    let given = port(&open, 0);
-    assert!(given.is_some_and(|port| (30_000..32_768).contains(&port)), "{open:#}");
-    assert_eq!(open["spec"]["externalTrafficPolicy"], "Cluster");
-    assert_eq!(open["spec"]["clusterIP"], made["spec"]["clusterIP"]);
-    on.until(&path, |service| service["status"]["loadBalancer"]["ingress"][0]["ip"].is_string()).await?;
-    // What a replacement leaves out stays; a new port gets its own.
-    body["spec"]["type"] = json!("LoadBalancer");
-    body["spec"]["ports"] = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81}]);
-    let (status, replaced) = on.put(&path, &body).await?;
-    assert_eq!(status, 200, "{replaced:#}");
-    assert_eq!(port(&replaced, 0), given);
-    assert!(port(&replaced, 1).is_some_and(|port| Some(port) != given), "{replaced:#}");
-    let (status, closed) = on.merge(&path, &json!({"spec": {"type": "ClusterIP"}})).await?;
-    assert_eq!(status, 200, "{closed:#}");
-    assert_eq!((port(&closed, 0), port(&closed, 1)), (None, None), "{closed:#}");
-    for field in ["externalTrafficPolicy", "allocateLoadBalancerNodePorts"] {
-        assert!(closed["spec"].get(field).is_none(), "{closed:#}");
-    }
-    on.until(&path, |service| service["status"]["loadBalancer"] == json!({})).await?;
-    let (status, away) =
-        on.merge(&path, &json!({"spec": {"type": "ExternalName", "externalName": "example.org"}})).await?;
-    assert_eq!((status, away["spec"].get("clusterIP"), away["spec"].get("clusterIPs")), (200, None, None), "{away:#}");
-    let (status, back) = on.merge(&path, &json!({"spec": {"type": "ClusterIP", "externalName": null}})).await?;
-    assert!(status == 200 && back["spec"]["clusterIP"].as_str().is_some_and(|ip| ip.starts_with("10.96.")), "{back:#}");
-    let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": {
-        "type": "LoadBalancer", "loadBalancerClass": "example.org/other", "ports": [{"port": 80}]}});
-    let made = on.create(&all, &other).await?;
-    assert!(port(&made, 0).is_some());
-    Ok(())
-}
-
 async fn a_quota_refuses_what_grows_too_much(on: Subject) -> Result<()> {
     let space = on.namespace().await?;
     let core = format!("/api/v1/namespaces/{space}");
@@ -512,5 +443,23 @@ async fn namespaces_go_one_by_one(on: Subject) -> Result<()> {
     let found = kinds["resources"].as_array().into_iter().flatten().find(|kind| kind["name"] == "namespaces");
     let verbs = found.and_then(|kind| kind["verbs"].as_array()).cloned().unwrap_or_default();
     assert!(!verbs.is_empty() && !verbs.iter().any(|verb| verb == "deletecollection"), "{verbs:?}");
+    Ok(())
+}
+
+/// What kubectl looks for before it sends an object, where it is not told to leave that.
+async fn the_documents_say_that_fields_are_checked(on: Subject) -> Result<()> {
+    for group in ["api/v1", "apis/apps/v1"] {
+        let (_, index) = on.get("/openapi/v3").await?;
+        let address = index["paths"][group]["serverRelativeURL"].as_str().unwrap_or_default().to_owned();
+        assert!(address.starts_with(&format!("/openapi/v3/{group}")), "{address}");
+        let (status, document) = on.get(&address).await?;
+        assert_eq!(status, 200);
+        let paths = document["paths"].as_object().cloned().unwrap_or_default();
+        let checked = paths.values().any(|path| {
+            let parameters = path["patch"]["parameters"].as_array().cloned().unwrap_or_default();
+            parameters.iter().any(|parameter| parameter["name"] == "fieldValidation")
+        });
+        assert!(checked, "{group}");
+    }
     Ok(())
 }

@@ -37,6 +37,7 @@ impl Subject {
 
     /// The real control plane, where it was asked for. None where it is not there: that is noted.
     pub(crate) async fn real(test: &str) -> Result<Option<Self>> {
+        static REAL: OnceLock<Option<Real>> = OnceLock::new();
         if variable("ROPEWAY_TEST_CLUSTERS").is_some_and(|chosen| chosen == "playground") {
             return Ok(None);
         }
@@ -44,7 +45,6 @@ impl Subject {
             skip(test, "ROPEWAY_TEST_CONTROLPLANE names no control plane");
             return Ok(None);
         }
-        static REAL: OnceLock<Option<Real>> = OnceLock::new();
         let real = tokio::task::spawn_blocking(|| REAL.get_or_init(start_real).as_ref()).await?;
         let Some(real) = real else { return Ok(None) };
         let client = client(Kubeconfig::read_from(&real.kubeconfig)?).await?;

@@ -106,7 +106,8 @@ fn company(around: &Around, node: &Value, pod: &Value) -> Option<Misfit> {
     // The first of a group that wants to be together goes where the topologies are.
     let first = !around.pods.iter().any(|other| wanted(other)) && wanted(pod);
     let labelled = together.iter().all(|term| !label(node, text(term, "/topologyKey")).is_empty());
-    if !together.is_empty() && !met && !(first && labelled) {
+    let founds = first && labelled;
+    if !met && !founds {
         return Some(Misfit::own("node(s) didn't match pod affinity rules"));
     }
     let apart = |of: &Value, from: &Value, other: &Value| {
