@@ -17,7 +17,9 @@ use crate::{
         problems::Problems,
     },
     store::{
-        Conn, Instant, cluster, enterprise,
+        Conn, Instant,
+        cluster::{self, Cluster, ClusterStatus},
+        enterprise,
         library::{self, Library},
         operation::Operation,
     },
@@ -61,6 +63,14 @@ pub async fn check_library(
                 for (place, _) in chosen.iter().enumerate().filter(|(_, id)| !known.contains(id)) {
                     let error = crate::error::UserError::new("UNKNOWN_CLUSTER", "there is no such cluster");
                     problems.add(error.at(["clusterIds".to_owned(), place.to_string()]));
+                }
+                let mut conn = app.database.read().await?;
+                for row in cluster::by_ids(&mut conn, &chosen).await? {
+                    if row.status.0 == ClusterStatus::Offline {
+                        let reason = row.status_message.unwrap_or_default();
+                        let message = format!("the cluster {} does not answer: {reason}", row.display_name);
+                        problems.at("clusterIds", "CLUSTER_OFFLINE", message);
+                    }
                 }
                 problems.finish()?;
                 chosen
@@ -108,7 +118,7 @@ pub async fn check_due(app: &App) -> Result<()> {
 }
 
 /// Begins an operation that lets pods in these clusters pull an image from the library, inside a transaction. Without a
-/// library or a cluster there is none.
+/// library or a cluster that answers there is none: one that is offline is asked once it is back.
 pub async fn begin(
     conn: &mut Conn,
     id: EnterpriseId,
@@ -119,10 +129,11 @@ pub async fn begin(
     let Some(library) = library::find(conn, id).await? else { return Ok(None) };
     let distinct: BTreeSet<ClusterId> = clusters.iter().copied().take(MAX_CLUSTERS).collect();
     let distinct: Vec<ClusterId> = distinct.into_iter().collect();
-    if distinct.is_empty() {
+    let mut rows = cluster::by_ids(conn, &distinct).await?;
+    rows.retain(|row| row.status.0 != ClusterStatus::Offline);
+    if rows.is_empty() {
         return Ok(None);
     }
-    let rows = cluster::by_ids(conn, &distinct).await?;
     let steps = rows.iter().map(|row| NewStep {
         name: format!("Pull from the library in cluster {}", row.name),
         component_key: None,
@@ -139,7 +150,7 @@ pub async fn begin(
         enterprise_id: id,
         team_id: None,
         application_id: None,
-        cluster_id: distinct.first().copied().filter(|_| distinct.len() == 1),
+        cluster_id: rows.first().map(|row| row.id).filter(|_| rows.len() == 1),
         publication_id: None,
         installation_id: None,
         record_id: None,
@@ -151,6 +162,17 @@ pub async fn begin(
     };
     let operation = journal::begin(conn, new, now).await.map_err(Error::internal)?;
     Ok(Some(operation))
+}
+
+/// Begins a check in a cluster that answers again, inside the transaction that recorded it, unless it is known to reach
+/// the library.
+pub async fn begin_for_returned(conn: &mut Conn, row: &Cluster, now: Instant) -> Result<Option<Operation>> {
+    let Some(library) = library::find(conn, row.enterprise_id).await? else { return Ok(None) };
+    let known = cluster::reachability(conn, row.enterprise_id).await?;
+    let is_known = known.iter().any(|known| {
+        known.cluster_id == row.id && known.reachable && known.library_generation == library.generation
+    });
+    if is_known { Ok(None) } else { begin(conn, row.enterprise_id, &[row.id], NOBODY, now).await }
 }
 
 /// Stores the image that probes pull, unless the library has it; its repository and digest.

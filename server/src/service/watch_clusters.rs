@@ -6,9 +6,11 @@ use crate::{
     error::{Error, Result},
     id::ClusterId,
     operation::feed::Topic,
+    service::check_library,
     store::{
         Instant,
         cluster::{self, Cluster, ClusterStatus, Sighting},
+        enterprise,
     },
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -70,9 +72,27 @@ pub async fn look(app: &App, id: ClusterId) -> Result<()> {
         Err(error) => return Err(error),
     };
     let mut conn = app.database.write().await?;
-    let recorded =
-        conn.transaction(async |conn| Ok::<_, Error>(cluster::record(conn, id, row.generation, &seen).await?)).await?;
+    let (recorded, check) = conn
+        .transaction(async |conn| {
+            if !returns(row.status.0, seen.status) {
+                return Ok::<_, Error>((cluster::record(conn, id, row.generation, &seen).await?, None));
+            }
+            // Of replicas that see it return at the same time, one begins the check.
+            enterprise::lock(conn, row.enterprise_id).await?;
+            let before = cluster::find(conn, id).await?.ok_or(Error::NotFound("the cluster"))?;
+            let recorded = cluster::record(conn, id, row.generation, &seen).await?;
+            let check = if recorded > 0 && returns(before.status.0, seen.status) {
+                check_library::begin_for_returned(conn, &before, seen.at).await?
+            } else {
+                None
+            };
+            Ok((recorded, check))
+        })
+        .await?;
     drop(conn);
+    if let Some(operation) = &check {
+        app.feed.changed(operation);
+    }
     if recorded > 0 && is_news(&row, &seen) {
         tracing::info!(
             cluster.name = row.name,
@@ -83,6 +103,12 @@ pub async fn look(app: &App, id: ClusterId) -> Result<()> {
         app.feed.publish(Topic::Clusters(row.enterprise_id));
     }
     Ok(())
+}
+
+/// Whether a cluster answers that did not, or was not asked, before.
+fn returns(before: ClusterStatus, now: ClusterStatus) -> bool {
+    let answers = |status| matches!(status, ClusterStatus::Online | ClusterStatus::Degraded);
+    !answers(before) && answers(now)
 }
 
 /// Whether what was seen differs from what was known.

@@ -6,7 +6,9 @@ use crate::{
     id::{ApplicationId, ClusterId, EnterpriseId, InstallationId, OperationId, PublicationId, RecordId, TeamId},
     operation::Action,
     store::{
-        Conn, Instant, Key, Stored, Word, application_lock,
+        Conn, Instant, Key, Stored, Word,
+        application::Application,
+        application_lock,
         operation::{self, Operation},
         step::{self as steps, Step},
     },
@@ -70,6 +72,27 @@ pub struct NewStep {
     pub needs: BTreeSet<u32>,
     /// What is done.
     pub action: Action,
+}
+
+impl NewOperation {
+    /// One that changes an application, which must be free.
+    pub fn in_application(kind: OperationKind, application: &Application, by: &str, steps: Vec<NewStep>) -> Self {
+        Self {
+            kind,
+            enterprise_id: application.enterprise_id,
+            team_id: Some(application.team_id),
+            application_id: Some(application.id),
+            cluster_id: Some(application.cluster_id),
+            publication_id: None,
+            installation_id: None,
+            record_id: None,
+            retry_of: None,
+            created_by: by.to_owned(),
+            plan_digest: None,
+            lock: Lock::Free,
+            steps,
+        }
+    }
 }
 
 /// Begins an operation: stores it with its steps and its first event, and takes its application for it, so that no
