@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod canary;
+mod command;
 mod crash;
+mod failed_upgrade;
 mod live;
 mod main_job;
 mod migrations;
