@@ -1,14 +1,17 @@
 //! Configuration: one small struct a concern, unknown keys refused, every key documented here.
 //!
 //! It is read from a TOML file and from the environment: `ROPEWAY_HTTP__LISTEN` is `listen` of `[http]`.
-//! `DATABASE_URL` is short for `ROPEWAY_DATABASE__URL`.
+//! `DATABASE_URL` is short for `ROPEWAY_DATABASE__URL`. Names without two underscores are not ours: Kubernetes gives
+//! every pod `ROPEWAY_PORT` where there is a Service named `ropeway`.
 
 use figment::{
-    Figment,
-    providers::{Env, Format as _, Serialized, Toml},
+    Figment, Metadata, Profile, Provider,
+    providers::{Format as _, Serialized, Toml},
+    value::{Dict, Map},
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    ffi::{OsStr, OsString},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -70,7 +73,8 @@ pub struct DatabaseConfig {
     pub url: Option<String>,
     /// Connections at most. Default: 8.
     pub connections: Option<usize>,
-    /// Whether several replicas use this database. Refused with SQLite. Default: false.
+    /// Whether several replicas use this database. Refused with SQLite, and where the library of an enterprise is in the
+    /// embedded registry, which belongs to one process. Default: false.
     pub replicated: bool,
 }
 
@@ -132,6 +136,17 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+/// A variable of the environment that names a key.
+struct Variable {
+    name: String,
+    /// The key, such as `http.listen`.
+    key: String,
+    value: String,
+}
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "ROPEWAY_";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -192,18 +207,53 @@ impl Default for LogConfig {
     }
 }
 
+impl Variable {
+    /// None: the variable is not ours.
+    fn of(name: &OsStr, value: &OsStr) -> Option<Self> {
+        let name = name.to_str()?;
+        let key = match name.strip_prefix(PREFIX) {
+            None if name == "DATABASE_URL" => "database.url".to_owned(),
+            None => return None,
+            Some(key) if key.contains("__") => key.replace("__", ".").to_lowercase(),
+            Some(_) => return None,
+        };
+        Some(Self { name: name.to_owned(), key, value: value.to_string_lossy().into_owned() })
+    }
+}
+
+impl Provider for Variable {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("the environment variable {}", self.name))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let Ok(value) = self.value.parse();
+        let nested = figment::util::nest(&self.key, value);
+        let keys = nested.into_dict().ok_or_else(|| format!("{} names no key", self.name))?;
+        Ok(Profile::Default.collect(keys))
+    }
+}
+
 impl Config {
     /// Reads the file, if one is named, then the environment, which wins.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::read(file, std::env::vars_os())
+    }
+
+    fn read(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> anyhow::Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment
-            .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "database.url".into()))
-            .merge(Env::prefixed("ROPEWAY_").split("__"))
-            .extract()?;
+        let mut variables: Vec<Variable> =
+            environment.into_iter().filter_map(|(name, value)| Variable::of(&name, &value)).collect();
+        // The short name of a key comes before the long one, which wins.
+        variables.sort_by_key(|variable| variable.name.starts_with(PREFIX));
+        for variable in variables {
+            figment = figment.merge(variable);
+        }
+        let config: Self = figment.extract()?;
         config.check()?;
         Ok(config)
     }
@@ -239,5 +289,86 @@ impl Config {
             anyhow::ensure!((min..=max).contains(&value), "{key} is {value}; it must be {min} to {max}");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[http]\nlisten = \"127.0.0.1:7000\"\nmax_depth = 9\n\n[database]\nurl = \"sqlite:file.db\"\n";
+
+    fn read(file: Option<&str>, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ropeway.toml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::read(file.map(|_| path.as_path()), environment)
+    }
+
+    fn refusal(file: Option<&str>, environment: &[(&str, &str)]) -> String {
+        format!("{:#}", read(file, environment).unwrap_err())
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        let config = read(None, &[]).unwrap();
+        assert_eq!(config.http.listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
+        assert_eq!(config.database_url(), "sqlite:ropeway-data/ropeway.db");
+        assert_eq!(config.key_file(), Path::new("ropeway-data/key"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = read(Some(FILE), &[]).unwrap();
+        assert_eq!((config.http.listen.port(), config.http.max_depth), (7000, 9));
+        assert_eq!(config.database_url(), "sqlite:file.db");
+        let environment = [
+            ("ROPEWAY_DATABASE__URL", "sqlite:long.db"),
+            ("DATABASE_URL", "sqlite:short.db"),
+            ("ROPEWAY_HTTP__LISTEN", "127.0.0.1:7001"),
+            ("ROPEWAY_LIBRARY__PLAIN_HTTP_HOSTS", "[\"a:5000\", \"b\"]"),
+            ("ROPEWAY_LOG__FORMAT", "json"),
+        ];
+        let config = read(Some(FILE), &environment).unwrap();
+        assert_eq!((config.http.listen.port(), config.http.max_depth), (7001, 9));
+        assert_eq!(config.database_url(), "sqlite:long.db");
+        assert_eq!(config.library.plain_http_hosts, ["a:5000", "b"]);
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(read(Some(FILE), &environment[1..2]).unwrap().database_url(), "sqlite:short.db");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        assert!(refusal(Some("[http]\nlisten_on = \"a\"\n"), &[]).contains("listen_on"));
+        assert!(refusal(Some("[htpp]\n"), &[]).contains("htpp"));
+        let error = refusal(None, &[("ROPEWAY_HTTP__LISTEN_ON", "127.0.0.1:1")]);
+        assert!(error.contains("listen_on") && error.contains("ROPEWAY_HTTP__LISTEN_ON"), "{error}");
+        assert!(read(None, &[("ROPEWAY___", "1")]).is_err());
+        assert!(refusal(None, &[("ROPEWAY_HTTP__MAX_DEPTH", "deep")]).contains("ROPEWAY_HTTP__MAX_DEPTH"));
+    }
+
+    #[test]
+    fn what_others_name_alike_is_let_be() {
+        let environment = [
+            ("ROPEWAY_PORT", "tcp://10.0.0.1:80"),
+            ("ROPEWAY_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("ROPEWAY_SERVICE_HOST", "10.0.0.1"),
+            ("ROPEWAY_CACHE", "/cache"),
+            ("ROPEWAY_TEST_CLUSTERS", "both"),
+            ("HTTP__LISTEN", "nonsense"),
+        ];
+        assert_eq!(read(None, &environment).unwrap().http.listen.port(), 8080);
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused() {
+        assert!(refusal(None, &[("ROPEWAY_OPERATIONS__LEASE_SECONDS", "2")]).contains("3 to 3600"));
+        assert!(read(None, &[("ROPEWAY_OPERATIONS__LEASE_SECONDS", "3")]).is_ok());
+        assert!(refusal(None, &[("ROPEWAY_DATABASE__REPLICATED", "true")]).contains("PostgreSQL"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Config::read(Some(&folder.path().join("none")), []).is_err());
     }
 }

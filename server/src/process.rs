@@ -1,6 +1,9 @@
 //! A whole process: the API, the embedded registry, the worker and what looks after clusters and libraries. `ropeway
 //! serve`, `ropeway demo` and the tests start the same one.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     app::App,
     clock::Clock,
@@ -10,7 +13,7 @@ use crate::{
     service::{
         check_library::watch_libraries,
         configure_library::refresh_embedded,
-        first_start::{FirstAdministrator, first_start},
+        first_start::{FirstAdministrator, first_start, renew_unused_password},
         register_drivers::register_drivers,
         roll_back_failures::roll_back_failures,
         watch_clusters::watch_clusters,
@@ -18,7 +21,14 @@ use crate::{
     store,
 };
 use anyhow::Context as _;
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
@@ -43,13 +53,15 @@ pub struct Running {
     pub http_addr: SocketAddr,
     /// Where the embedded registry listens.
     pub registry_addr: SocketAddr,
-    /// Who can sign in, and with what, if this was the first start. Stored nowhere.
+    /// Who can sign in, and with what, if this was the first start, or nobody has signed in since. Stored nowhere.
     pub first: Option<FirstAdministrator>,
     /// Cancelled to stop it.
     pub shutdown: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
-    registry: JoinHandle<std::io::Result<()>>,
+    registry: JoinHandle<io::Result<()>>,
     registry_shutdown: CancellationToken,
+    /// Held, so that no other process uses the data folder.
+    _lock: Option<File>,
 }
 
 /// Installs what TLS needs, once for the process. Every client of HTTPS depends on it.
@@ -76,21 +88,28 @@ pub async fn run(mut config: Config, clock: Clock) -> anyhow::Result<Running> {
     tokio::fs::create_dir_all(&config.data.folder)
         .await
         .with_context(|| format!("making the data folder {}", config.data.folder.display()))?;
-    let app = App::open(config, clock).await?;
+    // Replicas have nothing in it that is written but the key, which they share.
+    let lock = if config.database.replicated { None } else { lock_folder(&config.data.folder)? };
+    for name in migrate(&config).await? {
+        tracing::info!(migration.name = name, "migrated the database");
+    }
+    let app = open_with_key(config, clock).await?;
     anyhow::ensure!(
         app.database.allows_replicas() || !app.config.database.replicated,
         "database.replicated needs PostgreSQL: SQLite serves one process"
     );
-    for name in app.database.migrate().await? {
-        tracing::info!(migration.name = name, "migrated the database");
-    }
+    refuse_replicated_registry(&app).await?;
     register_drivers(&app).await.context("listing the drivers")?;
-    let first = first_start(&app, FIRST_ENTERPRISE).await.context("preparing the first start")?;
     refresh_embedded(&app).await.context("giving the embedded library its address")?;
+    let router = registry::router(&app).context("opening the embedded registry")?;
+    // The last that may fail: what it returns is stored nowhere, and is lost with this process.
+    let first = match first_start(&app, FIRST_ENTERPRISE).await.context("preparing the first start")? {
+        Some(first) => Some(first),
+        None => renew_unused_password(&app).await.context("renewing the password of the first start")?,
+    };
 
     let shutdown = CancellationToken::new();
     let registry_shutdown = CancellationToken::new();
-    let router = registry::router(&app).context("opening the embedded registry")?;
     let registry_end = registry_shutdown.clone();
     let registry = tokio::spawn(async move {
         axum::serve(registry_listener, router).with_graceful_shutdown(registry_end.cancelled_owned()).await
@@ -109,7 +128,7 @@ pub async fn run(mut config: Config, clock: Clock) -> anyhow::Result<Running> {
     let (feed, relay_shutdown) = (app.feed.clone(), shutdown.clone());
     spawn(&mut tasks, async move { feed.relay(relay_shutdown).await });
     tracing::info!(http.address = %http_addr, registry.address = %registry_addr, "serving");
-    Ok(Running { app, http_addr, registry_addr, first, shutdown, tasks, registry, registry_shutdown })
+    Ok(Running { app, http_addr, registry_addr, first, shutdown, tasks, registry, registry_shutdown, _lock: lock })
 }
 
 impl Running {
@@ -165,6 +184,64 @@ impl Drop for Running {
         self.registry_shutdown.cancel();
         self.registry.abort();
     }
+}
+
+/// Keeps other processes from a data folder for as long as the file is open.
+fn lock_folder(folder: &Path) -> anyhow::Result<Option<File>> {
+    let path = folder.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!("another process uses the data folder {}; each has one of its own", folder.display())
+        }
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!("the data folder is on a file system without locks; no other process may use it");
+            Ok(None)
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+/// Opens everything, if the key file is the one with which the secrets in the database were sealed. A new one is made
+/// only where there are none: with another key nothing could be read, and what was sealed with it would be lost when
+/// the right one is put back.
+async fn open_with_key(config: Config, clock: Clock) -> anyhow::Result<App> {
+    let key_file = config.key_file();
+    let sealed = {
+        let database = store::Database::open(&config.database_url(), 1).await.context("opening the database")?;
+        let mut conn = database.read().await?;
+        store::sealed_value::any(&mut conn).await.context("looking for sealed secrets")?
+    };
+    anyhow::ensure!(
+        sealed.is_none() || key_file.exists(),
+        "the key file {} is missing, and the database holds secrets that were sealed with it: put it back",
+        key_file.display()
+    );
+    let app = App::open(config, clock).await?;
+    if let Some(sealed) = sealed {
+        sealed.open(&app.sealer).map(drop).with_context(|| {
+            format!("{} is not the key file that the secrets in the database were sealed with", key_file.display())
+        })?;
+    }
+    Ok(app)
+}
+
+/// The embedded registry belongs to one process and its folder: replicas would each have a part of its images.
+async fn refuse_replicated_registry(app: &App) -> anyhow::Result<()> {
+    if !app.config.database.replicated {
+        return Ok(());
+    }
+    let mut conn = app.database.read().await?;
+    let embedded = store::library::count_embedded(&mut conn).await.context("looking for embedded libraries")?;
+    anyhow::ensure!(
+        embedded == 0,
+        "database.replicated is set, and {embedded} enterprises have their library in the embedded registry, which \
+         belongs to one process: start one without database.replicated, and give each another registry with \
+         configureLibrary"
+    );
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {

@@ -92,14 +92,8 @@ impl Sealer {
                 Zeroizing::new(key)
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let key = Zeroizing::new(clock::random_bytes::<KEY_BYTES>().to_vec());
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(file)?;
-                }
-                let mut new =
-                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
-                new.write_all(&key).and_then(|()| new.sync_all()).map_err(file)?;
-                key
+                make(path).map_err(file)?;
+                Zeroizing::new(std::fs::read(path).map_err(file)?)
             }
             Err(e) => return Err(file(e)),
         };
@@ -124,6 +118,31 @@ impl Sealer {
         let value = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Open)?;
         String::from_utf8(value).map(Secret::new).map_err(|_| SealError::Open)
     }
+}
+
+/// Makes a key file, unless another process is faster. It is never seen in part: a process that dies half-way leaves
+/// nothing that a key could be read from.
+fn make(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder)?;
+    let key = Zeroizing::new(clock::random_bytes::<KEY_BYTES>());
+    let part = folder.join(format!(".key-{}", clock::new_uuid().simple()));
+    let made = write_new(&part, &*key).and_then(|()| match std::fs::hard_link(&part, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    });
+    std::fs::remove_file(&part).or_else(|error| made.is_err().then_some(()).ok_or(error))?;
+    made?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 impl fmt::Debug for Sealer {
@@ -160,5 +179,30 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Sealer::open(&path), Err(SealError::Mode { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn those_who_begin_together_have_one_key_and_leave_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys").join("key");
+        let sealers: Vec<Sealer> = std::thread::scope(|scope| {
+            let begun: Vec<_> = (0..8).map(|_| scope.spawn(|| Sealer::open(&path).unwrap())).collect();
+            begun.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let sealed = sealers[0].seal(b"row", &Secret::new("canary")).unwrap();
+        for sealer in &sealers {
+            assert_eq!(sealer.unseal(b"row", &sealed).unwrap().expose(), "canary");
+        }
+        let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["key"]);
+    }
+
+    #[test]
+    fn half_a_key_is_none_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, b"half").unwrap();
+        assert!(matches!(Sealer::open(&path), Err(SealError::Length { found: 4, .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"half");
     }
 }

@@ -57,6 +57,7 @@ pub mod remove_component;
 pub mod remove_kubernetes_resource;
 pub mod remove_member;
 pub mod remove_team_member;
+pub mod renew_pull_secrets;
 pub mod resolve_images;
 pub mod retry_operation;
 pub mod retry_publication;

@@ -15,8 +15,16 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(arguments.config.as_deref())?;
     super::log::begin(&config.log)?;
     let mut running = process::run(config, Clock::default()).await?;
+    // At once: it is stored nowhere.
     if let Some(first) = running.first.take() {
-        println!("This is the first start. Sign in once with these, and change the password:");
+        println!(
+            "{} Sign in once with these, and change the password:",
+            if first.is_renewed {
+                "Nobody has signed in yet, so here is a new password; the one before is not valid any more."
+            } else {
+                "This is the first start."
+            }
+        );
         println!("  name:     {}", first.name);
         println!("  password: {}", first.one_time_password.expose());
     }

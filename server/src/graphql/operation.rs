@@ -117,7 +117,8 @@ pub struct OperationEvent {
     /// When.
     pub at: DateTime<Utc>,
     /// What, for programs: `QUEUED`, `STARTED`, `RESUMED`, `CANCEL_REQUESTED`, `STEP_STARTED`, `STEP_PROGRESS`,
-    /// `STEP_RETRIED`, `STEP_SUCCEEDED`, `STEP_FAILED`, `STEP_SKIPPED` or `FINISHED`.
+    /// `STEP_RETRIED`, `STEP_SUCCEEDED`, `STEP_FAILED`, `STEP_SKIPPED` or `FINISHED`; after that, where a failed upgrade
+    /// is to be rolled back by itself, `ROLLBACK_WAITS` and `ROLLBACK_GIVEN_UP`.
     pub kind: String,
     /// The name of the step that it is about.
     pub step: Option<String>,

@@ -4,6 +4,7 @@ mod application;
 mod bed;
 mod cluster;
 mod library;
+mod operation;
 mod page;
 mod people;
 mod publication;

@@ -115,6 +115,23 @@ async fn it_says_that_it_is_well_and_shows_the_console() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_its_database_it_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.data.folder = folder.path().to_owned();
+    // No database is opened where a folder is.
+    config.database.url = Some(format!("sqlite:{}", folder.path().display()));
+    let app = App::open(config, Clock::default()).await.unwrap();
+    let router = super::router(app, CancellationToken::new());
+    let get = async |path: &str| {
+        let request = axum::extract::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router.clone(), request).await.unwrap().status()
+    };
+    assert_eq!(get("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get("/healthz").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_answered_for_whoever_the_token_stands_for() {
     let served = Served::new().await;
     let body = json!({ "query": "{ viewer { name } enterprises { nodes { name } } }" });

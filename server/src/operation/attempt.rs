@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     id::{ImageId, PublicationId},
-    store::{cluster_object::ClusterObject, operation::Operation, step::Step},
+    store::{cluster::Reachability, cluster_object::ClusterObject, library::Library, operation::Operation, step::Step},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use serde_json::Value as Json;
@@ -179,6 +179,16 @@ impl StepContext {
         self.0.journal.note_artifact(self.0.hold, publication, digest).await
     }
 
+    /// Records whether the nodes of a cluster pulled from the library.
+    pub async fn note_reachability(&self, found: &Reachability) -> Result<(), JournalError> {
+        self.0.journal.note_reachability(self.0.hold, found).await
+    }
+
+    /// Records whether the server reached a library, and why not.
+    pub async fn note_library(&self, library: &Library, failure: Option<&str>) -> Result<(), JournalError> {
+        self.0.journal.note_library(self.0.hold, library, failure).await
+    }
+
     async fn note(
         &self,
         kind: EventKind,
@@ -203,9 +213,6 @@ impl StepContext {
 /// Attempts an action until it succeeds, fails for good, or its deadline passes.
 pub(super) async fn attempt<P: Perform>(perform: P, step: StepContext, action: Action) -> Outcome {
     let deadline = step.deadline();
-    if deadline <= Instant::now() {
-        return Outcome::failed("its time was over before it could be tried again");
-    }
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)

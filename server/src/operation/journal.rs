@@ -4,6 +4,7 @@
 //! A worker's entry names the lease under which it is made; without that lease it changes nothing and is refused as
 //! [`JournalError::LostLease`].
 
+mod after;
 mod begin;
 mod effect;
 mod error;
@@ -11,8 +12,10 @@ mod event;
 mod finish;
 mod image;
 mod object;
+mod reach;
 mod step;
 
+pub use after::tell_after;
 pub use begin::{Lock, NewOperation, NewStep, begin, changes_application, request_cancel};
 pub use error::JournalError;
 pub use event::EventKind;
@@ -83,12 +86,13 @@ impl Journal {
         self.clock.now()
     }
 
-    /// Takes the oldest operation that nobody works on, for the length of a lease.
-    pub async fn claim(&self, owner: WorkerId, lease: Duration) -> Result<Option<Claim>, JournalError> {
+    /// Takes the oldest operation that nobody works on, for the length of a lease. Of what it holds at the same time,
+    /// at most `share` copy images, and at most `share` are in one cluster.
+    pub async fn claim(&self, owner: WorkerId, lease: Duration, share: usize) -> Result<Option<Claim>, JournalError> {
         self.point()?;
         let now = self.now();
         let mut conn = self.database.write().await?;
-        let claim = conn.transaction(async |conn| claim(conn, owner, now, lease).await).await?;
+        let claim = conn.transaction(async |conn| claim(conn, owner, now, lease, share).await).await?;
         drop(conn);
         if let Some(claim) = &claim {
             self.feed.changed(&claim.operation);
@@ -155,8 +159,14 @@ impl Journal {
     }
 }
 
-async fn claim(conn: &mut Conn, owner: WorkerId, now: Instant, lease: Duration) -> Result<Option<Claim>, JournalError> {
-    let Some(mut operation) = operation::lock_next(conn, now).await? else { return Ok(None) };
+async fn claim(
+    conn: &mut Conn,
+    owner: WorkerId,
+    now: Instant,
+    lease: Duration,
+    share: usize,
+) -> Result<Option<Claim>, JournalError> {
+    let Some(mut operation) = operation::lock_next(conn, owner, share, now).await? else { return Ok(None) };
     let (kind, message) = match operation.state.0 {
         OperationState::Queued => {
             operation.state = Word(operation.state.0.start()?);

@@ -10,7 +10,7 @@ use crate::{
     config::OperationsConfig,
     store::{operation::Operation, step::Step},
 };
-use ropeway_domain::operation::{StepView, interrupted, next_steps};
+use ropeway_domain::operation::{StepState, StepView, interrupted, next_steps};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// How long a process that is asked to stop waits for running steps before it leaves them to others.
-const DRAIN: Duration = Duration::from_secs(20);
+pub(super) const DRAIN: Duration = Duration::from_secs(20);
 
 /// A step that was begun so often brings its worker down: it is not begun again.
 const MAX_ATTEMPTS: i64 = 20;
@@ -74,6 +74,8 @@ struct Run<'a, P> {
     numbers: HashMap<TaskId, u32>,
     /// Nothing new begins.
     stopping: bool,
+    /// How long running steps may take to end when the process stops.
+    drain: Duration,
 }
 
 /// Carries an operation on until it is finished, the lease is lost or the process stops. `taken_at` is an instant
@@ -85,6 +87,7 @@ pub(super) async fn run<P: Perform>(
     claim: Claim,
     taken_at: Instant,
     shutdown: &CancellationToken,
+    drain: Duration,
 ) -> Result<Left, JournalError> {
     let views: Vec<StepView> = claim.steps.iter().map(Step::view).collect();
     let mut run = Run {
@@ -99,6 +102,7 @@ pub(super) async fn run<P: Perform>(
         running: JoinSet::new(),
         numbers: HashMap::new(),
         stopping: false,
+        drain,
     };
     let result = run.finish_all(shutdown).await;
     run.running.shutdown().await;
@@ -110,7 +114,7 @@ impl<P: Perform> Run<'_, P> {
         let mut drain_until = None;
         loop {
             if drain_until.is_none() && shutdown.is_cancelled() {
-                drain_until = Some(Instant::now() + DRAIN);
+                drain_until = Some(Instant::now() + self.drain);
             }
             if drain_until.is_none() {
                 self.start_steps().await?;
@@ -135,7 +139,12 @@ impl<P: Perform> Run<'_, P> {
 
     /// The end of this worker's part: of the operation, or only of the process.
     async fn leave(&mut self, process_stops: bool) -> Result<Left, JournalError> {
-        let unfinished = !self.stopping && self.steps.values().any(|step| !step.state.0.is_finished());
+        // A step that was broken off is done again, also after its operation's end was asked for.
+        let unfinished = self.steps.values().any(|step| match step.state.0 {
+            StepState::Running => true,
+            StepState::Pending => !self.stopping,
+            StepState::Succeeded | StepState::Failed | StepState::Skipped => false,
+        });
         if process_stops && unfinished {
             let release = self.journal.release(self.hold);
             within(self.lease.abort_at(), release).await?;

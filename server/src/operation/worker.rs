@@ -9,7 +9,7 @@ use super::{
     feed::{Feed, Topic},
     journal::Claim,
     perform,
-    run::{Left, run},
+    run::{DRAIN, Left, run},
 };
 use crate::{app::App, clock, config::OperationsConfig, store::operation::WorkerId};
 use std::time::Duration;
@@ -39,12 +39,15 @@ pub async fn work_with<P: Perform>(
 ) {
     let worker: WorkerId = clock::new_id();
     let lease = Duration::from_secs(config.lease_seconds);
+    // Eight copies over a slow network, or eight deployments to a cluster that does not answer, keep nobody else from
+    // working.
+    let share = config.concurrent.div_ceil(2);
     let mut wakes = feed.subscribe(Topic::Work);
     let mut running = JoinSet::new();
     while !shutdown.is_cancelled() {
         while running.len() < config.concurrent {
             let taken_at = Instant::now();
-            match journal.claim(worker, lease).await {
+            match journal.claim(worker, lease, share).await {
                 Ok(Some(claim)) => {
                     let (journal, perform, config) = (journal.clone(), perform.clone(), config.clone());
                     let shutdown = shutdown.clone();
@@ -82,7 +85,7 @@ async fn carry<P: Perform>(
     let id = claim.operation.id;
     let kind = claim.operation.kind.0;
     let generation = claim.hold.generation;
-    match run(journal, perform, config, claim, taken_at, shutdown).await {
+    match run(journal, perform, config, claim, taken_at, shutdown, DRAIN).await {
         Ok(Left::Finished) => {
             let duration_ms = taken_at.elapsed().as_millis();
             tracing::info!(operation.id = %id, operation.kind = %kind, duration_ms, "an operation came to its end");

@@ -30,20 +30,23 @@ pub async fn abandon_publication(app: &App, actor: &Actor, id: PublicationId) ->
         let mut conn = app.database.write().await?;
         let (row, sync) = conn
             .transaction(async |conn| {
-                let (mut row, application) = own(conn, actor, id).await?;
-                let from = row.state.0;
-                let to = from.abandon().map_err(|refused| Error::Conflict(refused.to_string()))?;
-                if !publication::transition(conn, id, from, to).await? {
-                    return Err(changed_meanwhile());
-                }
+                let (row, application) = own(conn, actor, id).await?;
+                row.state.0.abandon().map_err(|refused| Error::Conflict(refused.to_string()))?;
+                // The operation first, as its worker locks them. One that waits ends here, and its publication with it.
                 let sync = match row.operation_id {
-                    Some(sync) => operation::find(conn, sync).await?.filter(|sync| !sync.state.0.is_finished()),
+                    Some(sync) => operation::lock(conn, sync).await?.filter(|sync| !sync.state.0.is_finished()),
                     None => None,
                 };
                 let sync = match sync {
                     Some(sync) => Some(journal::request_cancel(conn, sync.id, &actor.display_name, now).await?),
                     None => None,
                 };
+                let mut row = publication::find(conn, id).await?.ok_or_else(changed_meanwhile)?;
+                let from = row.state.0;
+                let to = from.abandon().map_err(|refused| Error::Conflict(refused.to_string()))?;
+                if !publication::transition(conn, id, from, to).await? {
+                    return Err(changed_meanwhile());
+                }
                 let (enterprise, object) = (Some(application.enterprise_id), Some(encode_text(id)));
                 audit::done(conn, actor, now, "abandonPublication", enterprise, object, None).await?;
                 row.state = Word(to);

@@ -15,6 +15,7 @@ use crate::{
         audit::{self, Act, Subject, audited},
         authorize,
         problems::Problems,
+        renew_pull_secrets,
     },
     store::{
         Conn, Instant,
@@ -42,7 +43,7 @@ const PING: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Who begins the checks that nobody asked for.
-const NOBODY: &str = "ropeway";
+pub(super) const NOBODY: &str = "ropeway";
 
 /// Asks the registry from here and begins an operation that asks from inside the clusters: those named, or all.
 pub async fn check_library(
@@ -165,14 +166,19 @@ pub async fn begin(
 }
 
 /// Begins a check in a cluster that answers again, inside the transaction that recorded it, unless it is known to reach
-/// the library.
-pub async fn begin_for_returned(conn: &mut Conn, row: &Cluster, now: Instant) -> Result<Option<Operation>> {
-    let Some(library) = library::find(conn, row.enterprise_id).await? else { return Ok(None) };
+/// the library. Access may have changed while it did not answer, so the Secrets to pull with are renewed as well.
+pub async fn begin_for_returned(conn: &mut Conn, row: &Cluster, now: Instant) -> Result<Vec<Operation>> {
+    let Some(library) = library::find(conn, row.enterprise_id).await? else { return Ok(Vec::new()) };
     let known = cluster::reachability(conn, row.enterprise_id).await?;
     let is_known = known
         .iter()
         .any(|known| known.cluster_id == row.id && known.reachable && known.library_generation == library.generation);
-    if is_known { Ok(None) } else { begin(conn, row.enterprise_id, &[row.id], NOBODY, now).await }
+    if is_known {
+        return Ok(Vec::new());
+    }
+    let mut begun = renew_pull_secrets::begin(conn, &library, Some(row.id), NOBODY, now).await?;
+    begun.extend(begin(conn, row.enterprise_id, &[row.id], NOBODY, now).await?);
+    Ok(begun)
 }
 
 /// Stores the image that probes pull, unless the library has it; its repository and digest.

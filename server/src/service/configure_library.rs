@@ -10,9 +10,11 @@ use crate::{
     seal::Secret,
     service::{
         audit::{self, Act, Subject, audited},
-        authorize, check_library,
+        authorize,
+        check_library::{self, NOBODY},
         library_address::{self, Address},
         problems::Problems,
+        renew_pull_secrets,
     },
     store::{
         Conn, Instant, cluster, enterprise,
@@ -79,48 +81,80 @@ async fn configure(
         Some(url) => Some(external(app, id, &url, input, now).await?),
         None => {
             refuse_settings(&input)?;
+            if app.config.database.replicated {
+                let message = "the embedded registry belongs to one process, and this server has replicas: name a url";
+                return Err(UserError::new("LIBRARY_NOT_SHARED", message).at(["url"]).into());
+            }
             None
         }
     };
     let mut conn = app.database.write().await?;
-    let (library, operation) = conn
+    let (library, check, renewals) = conn
         .transaction(async |conn| {
             authorize::enterprise(conn, actor, id, EnterpriseAction::ManageLibrary).await?;
+            enterprise::lock(conn, id).await?;
+            let before = library::find(conn, id).await?;
+            let pulled = before.as_ref().and_then(Library::pull_access);
             let library = match external {
                 Some((mut library, sealed)) => {
-                    library.generation = next_generation(conn, id).await?;
+                    library.generation = next_generation(before.as_ref());
                     if let Some(sealed) = &sealed {
                         sealed_value::insert(conn, sealed).await?;
                     }
-                    library::set(conn, &library).await?;
                     library
                 }
-                None => set_embedded(app, conn, id, now).await?,
+                None => embedded(app, conn, id, before, now).await?,
             };
+            library::set(conn, &library).await?;
             let clusters = cluster::ids(conn, Some(id)).await?;
-            let operation = check_library::begin(conn, id, &clusters, &actor.name, now).await?;
+            let check = check_library::begin(conn, id, &clusters, &actor.name, now).await?;
+            let renewals = if library.pull_access() == pulled {
+                Vec::new()
+            } else {
+                renew_pull_secrets::begin(conn, &library, None, &actor.name, now).await?
+            };
             audit::done(conn, actor, now, "configureLibrary", Some(id), Some(encode_text(id)), None).await?;
-            Ok::<_, Error>((library, operation))
+            Ok::<_, Error>((library, check, renewals))
         })
         .await?;
     drop(conn);
-    if let Some(operation) = &operation {
+    for operation in check.iter().chain(&renewals) {
         app.feed.changed(operation);
     }
-    Ok((library, operation))
+    Ok((library, check))
 }
 
-/// Makes the embedded registry the library of an enterprise, with new credentials for the server and for nodes, inside
-/// a transaction.
-pub async fn set_embedded(app: &App, conn: &mut Conn, id: EnterpriseId, now: Instant) -> Result<Library> {
+/// Gives a new enterprise its library in the embedded registry, inside a transaction. Replicas have none, until another
+/// registry is configured: the embedded one belongs to one process.
+pub async fn begin_with_embedded(app: &App, conn: &mut Conn, id: EnterpriseId, now: Instant) -> Result<()> {
+    if !app.config.database.replicated {
+        let library = embedded(app, conn, id, None, now).await?;
+        library::set(conn, &library).await?;
+    }
+    Ok(())
+}
+
+/// The embedded registry as the library of an enterprise. One that is there already keeps its credentials, which the
+/// nodes of clusters have, and what is known of its reachability, unless its address is another one.
+async fn embedded(
+    app: &App,
+    conn: &mut Conn,
+    id: EnterpriseId,
+    before: Option<Library>,
+    now: Instant,
+) -> Result<Library> {
     let (url, public_url) = embedded_addresses(app)?;
+    let generation = next_generation(before.as_ref());
+    if let Some(before) = before.filter(|before| before.embedded) {
+        return Ok(moved(before, url, public_url));
+    }
     let password = Secret::new(clock::random_text(GENERATED_LENGTH));
     let pull_password = Secret::new(clock::random_text(GENERATED_LENGTH));
     let password = SealedValue::seal(&app.sealer, id, &password, now)?;
     let pull_password = SealedValue::seal(&app.sealer, id, &pull_password, now)?;
     sealed_value::insert(conn, &password).await?;
     sealed_value::insert(conn, &pull_password).await?;
-    let library = Library {
+    Ok(Library {
         enterprise_id: id,
         embedded: true,
         url,
@@ -135,29 +169,54 @@ pub async fn set_embedded(app: &App, conn: &mut Conn, id: EnterpriseId, now: Ins
         reachable: None,
         checked_at: None,
         message: None,
-        generation: next_generation(conn, id).await?,
-    };
-    library::set(conn, &library).await?;
-    Ok(library)
+        generation,
+    })
 }
 
-/// Gives every library in the embedded registry the addresses that are configured now. Done at every start.
+/// A library at these addresses. At others than before, nothing is known of whether it is reached.
+fn moved(library: Library, url: String, public_url: String) -> Library {
+    if library.url == url && library.public_url == public_url {
+        return library;
+    }
+    Library {
+        url,
+        public_url,
+        reachable: None,
+        checked_at: None,
+        message: None,
+        generation: library.generation + 1,
+        ..library
+    }
+}
+
+/// Gives every library in the embedded registry the addresses that are configured now, and the clusters the Secrets to
+/// pull from there. Done at every start, before the libraries that are due are checked: one that was moved is.
 pub async fn refresh_embedded(app: &App) -> Result<()> {
     let (url, public_url) = embedded_addresses(app)?;
+    let now = app.clock.now();
     let mut conn = app.database.write().await?;
-    conn.transaction(async |conn| {
-        for id in enterprise::ids(conn).await? {
-            let Some(mut library) = library::find(conn, id).await? else { continue };
-            if library.embedded && (&library.url, &library.public_url) != (&url, &public_url) {
-                library.url.clone_from(&url);
-                library.public_url.clone_from(&public_url);
-                library.generation += 1;
+    let renewals = conn
+        .transaction(async |conn| {
+            let mut renewals = Vec::new();
+            for id in enterprise::ids(conn).await? {
+                let Some(before) = library::find(conn, id).await?.filter(|library| library.embedded) else { continue };
+                let library = moved(before.clone(), url.clone(), public_url.clone());
+                if library == before {
+                    continue;
+                }
                 library::set(conn, &library).await?;
+                if library.pull_access() != before.pull_access() {
+                    renewals.extend(renew_pull_secrets::begin(conn, &library, None, NOBODY, now).await?);
+                }
             }
-        }
-        Ok(())
-    })
-    .await
+            Ok::<_, Error>(renewals)
+        })
+        .await?;
+    drop(conn);
+    for operation in &renewals {
+        app.feed.changed(operation);
+    }
+    Ok(())
 }
 
 /// Where the embedded registry is, for the server and for nodes.
@@ -307,6 +366,6 @@ fn refuse_settings(input: &ConfigureLibrary) -> Result<()> {
     problems.finish()
 }
 
-async fn next_generation(conn: &mut Conn, id: EnterpriseId) -> Result<i64> {
-    Ok(library::find(conn, id).await?.map_or(1, |library| library.generation + 1))
+fn next_generation(before: Option<&Library>) -> i64 {
+    before.map_or(1, |library| library.generation + 1)
 }

@@ -49,7 +49,7 @@ async fn create(app: &App, actor: &Actor, name: &str) -> Result<Enterprise> {
         let role = Word(EnterpriseRole::Administrator);
         let member = Member { enterprise_id: created.id, user_id: actor.user_id, role, created_at: now };
         member::set(conn, &member).await?;
-        configure_library::set_embedded(app, conn, created.id, now).await?;
+        configure_library::begin_with_embedded(app, conn, created.id, now).await?;
         audit::done(conn, actor, now, "createEnterprise", Some(created.id), Some(encode_text(created.id)), None).await
     })
     .await?;

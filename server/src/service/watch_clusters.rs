@@ -72,25 +72,25 @@ pub async fn look(app: &App, id: ClusterId) -> Result<()> {
         Err(error) => return Err(error),
     };
     let mut conn = app.database.write().await?;
-    let (recorded, check) = conn
+    let (recorded, begun) = conn
         .transaction(async |conn| {
             if !returns(row.status.0, seen.status) {
-                return Ok::<_, Error>((cluster::record(conn, id, row.generation, &seen).await?, None));
+                return Ok::<_, Error>((cluster::record(conn, id, row.generation, &seen).await?, Vec::new()));
             }
             // Of replicas that see it return at the same time, one begins the check.
             enterprise::lock(conn, row.enterprise_id).await?;
             let before = cluster::find(conn, id).await?.ok_or(Error::NotFound("the cluster"))?;
             let recorded = cluster::record(conn, id, row.generation, &seen).await?;
-            let check = if recorded > 0 && returns(before.status.0, seen.status) {
+            let begun = if recorded > 0 && returns(before.status.0, seen.status) {
                 check_library::begin_for_returned(conn, &before, seen.at).await?
             } else {
-                None
+                Vec::new()
             };
-            Ok((recorded, check))
+            Ok((recorded, begun))
         })
         .await?;
     drop(conn);
-    if let Some(operation) = &check {
+    for operation in &begun {
         app.feed.changed(operation);
     }
     if recorded > 0 && is_news(&row, &seen) {

@@ -1,7 +1,7 @@
 //! Clusters, and whether they reach the library.
 
 use crate::{
-    id::{ClusterId, DriverId, EnterpriseId},
+    id::{ClusterId, DriverId, EnterpriseId, TeamId},
     on,
     store::{
         Conn, Instant, Key, Stored, Word,
@@ -255,6 +255,17 @@ pub async fn applications_in(conn: &mut Conn, id: ClusterId) -> QueryResult<Vec<
         .select(applications::name)
         .order(applications::name)
         .limit(10)
+        .load(c)
+        .await)
+}
+
+/// The namespaces in which applications of an enterprise live, each with its cluster and its team.
+pub async fn namespaces(conn: &mut Conn, enterprise: EnterpriseId) -> QueryResult<Vec<(ClusterId, String, TeamId)>> {
+    on!(conn, |c| applications::table
+        .filter(applications::enterprise_id.eq(enterprise))
+        .select((applications::cluster_id, applications::namespace, applications::team_id))
+        .distinct()
+        .order((applications::cluster_id, applications::namespace, applications::team_id))
         .load(c)
         .await)
 }

@@ -62,6 +62,11 @@ pub async fn find(conn: &mut Conn, enterprise: EnterpriseId) -> QueryResult<Opti
     on!(conn, |c| libraries::table.find(enterprise).select(Library::as_select()).first(c).await.optional())
 }
 
+/// How many are in the embedded registry.
+pub async fn count_embedded(conn: &mut Conn) -> QueryResult<i64> {
+    on!(conn, |c| libraries::table.filter(libraries::embedded.eq(true)).count().get_result(c).await)
+}
+
 /// The embedded one that is pushed to or pulled from as this user, for the registry to know who asks.
 pub async fn embedded_of(conn: &mut Conn, username: &str) -> QueryResult<Option<Library>> {
     on!(conn, |c| libraries::table

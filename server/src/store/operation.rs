@@ -9,6 +9,7 @@ use crate::{
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 use ropeway_domain::operation::{OperationKind, OperationState};
+use std::collections::BTreeMap;
 
 /// A process that carries operations out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,9 @@ struct Progressed<'a> {
     next_sequence: i64,
 }
 
+/// The kind that lasts as long as a network is slow, and works on no cluster.
+const COPIES: OperationKind = OperationKind::SyncImages;
+
 /// Where a page of operations goes on: after the one begun at this time, with this id.
 pub type Place = (Instant, OperationId);
 
@@ -138,8 +142,24 @@ pub async fn unfinished_of_cluster(conn: &mut Conn, cluster: ClusterId, limit: i
 }
 
 /// Locks the oldest operation that nobody works on: one in the queue, or one whose worker let its lease end. Workers
-/// that look at the same time get different ones.
-pub async fn lock_next(conn: &mut Conn, now: Instant) -> QueryResult<Option<Operation>> {
+/// that look at the same time get different ones. What is slow together leaves room for the rest: of what one worker
+/// holds, at most `share` copy images, and at most `share` of the others are in the same cluster.
+pub async fn lock_next(conn: &mut Conn, owner: WorkerId, share: usize, now: Instant) -> QueryResult<Option<Operation>> {
+    let held: Vec<(Word<OperationKind>, Option<ClusterId>)> = on!(conn, |c| operations::table
+        .filter(
+            operations::state.eq("RUNNING").and(operations::lease_owner.eq(owner)).and(operations::lease_until.gt(now))
+        )
+        .select((operations::kind, operations::cluster_id))
+        .load(c)
+        .await)?;
+    let (copying, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(kind, _)| kind.0 == COPIES);
+    let full_kinds: Vec<Word<OperationKind>> = if copying.len() >= share { vec![Word(COPIES)] } else { Vec::new() };
+    let mut by_cluster: BTreeMap<ClusterId, usize> = BTreeMap::new();
+    for cluster in others.into_iter().filter_map(|(_, cluster)| cluster) {
+        *by_cluster.entry(cluster).or_default() += 1;
+    }
+    let full_clusters: Vec<ClusterId> =
+        by_cluster.into_iter().filter(|(_, held)| *held >= share).map(|(cluster, _)| cluster).collect();
     // The condition of the index of unfinished operations, in its words.
     macro_rules! free {
         () => {
@@ -148,6 +168,10 @@ pub async fn lock_next(conn: &mut Conn, now: Instant) -> QueryResult<Option<Oper
                     operations::state.eq("QUEUED").or(operations::state
                         .eq("RUNNING")
                         .and(operations::lease_until.is_null().or(operations::lease_until.le(now)))),
+                )
+                .filter(operations::kind.ne_all(full_kinds))
+                .filter(
+                    operations::cluster_id.is_null().or(operations::cluster_id.assume_not_null().ne_all(full_clusters)),
                 )
                 .order((operations::created_at.asc(), operations::id.asc()))
                 .select(Operation::as_select())

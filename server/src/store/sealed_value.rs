@@ -44,6 +44,16 @@ pub async fn insert(conn: &mut Conn, value: &SealedValue) -> QueryResult<usize> 
     on!(conn, |c| diesel::insert_into(sealed_values::table).values(value).execute(c).await)
 }
 
+/// Any sealed value, if there is one: the key that opens it is the one that opens all.
+pub async fn any(conn: &mut Conn) -> QueryResult<Option<SealedValue>> {
+    on!(conn, |c| sealed_values::table
+        .order(sealed_values::id.desc())
+        .select(SealedValue::as_select())
+        .first(c)
+        .await
+        .optional())
+}
+
 /// Those of an enterprise with these ids, in no order. Another enterprise's are left out.
 pub async fn by_ids(conn: &mut Conn, enterprise: EnterpriseId, ids: &[SecretId]) -> QueryResult<Vec<SealedValue>> {
     let keys: Vec<Key<SecretId>> = ids.iter().copied().map(Key).collect();

@@ -60,6 +60,18 @@ pub async fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
     on!(conn, |c| users::table.find(id).select(User::as_select()).first(c).await.optional())
 }
 
+/// The one user that there is; none where there are several.
+pub async fn only_one(conn: &mut Conn) -> QueryResult<Option<User>> {
+    let mut found = on!(conn, |c| users::table.limit(2).select(User::as_select()).load(c).await)?;
+    Ok(found.pop().filter(|_| found.is_empty()))
+}
+
+/// Whether somebody has a session, valid or not.
+pub async fn has_session(conn: &mut Conn, id: UserId) -> QueryResult<bool> {
+    on!(conn, |c| sessions::table.filter(sessions::user_id.eq(id)).count().get_result::<i64>(c).await)
+        .map(|count| count > 0)
+}
+
 /// Whether a session is still valid.
 pub async fn session_lives(conn: &mut Conn, id: SessionId, now: Instant) -> QueryResult<bool> {
     on!(conn, |c| sessions::table

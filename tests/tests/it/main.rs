@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod canary;
+mod command;
 mod crash;
+mod failed_upgrade;
 mod failure;
 mod foreign;
 mod jobs_and_volumes;

@@ -20,7 +20,8 @@ const PAGE: i64 = 200;
 /// How often whoever follows an application is woken without a reason.
 const LOOK_AT_APPLICATION_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a client may take for one event while others wait for it.
+/// How long a client may take for one event while others wait for it. It is shorter than a socket waits for a message to
+/// be sent, so that a slow client is told where to go on before it is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience(pub Duration);
 
@@ -40,7 +41,7 @@ pub enum FollowError {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(Duration::from_secs(30))
+        Self(Duration::from_secs(10))
     }
 }
 

@@ -37,6 +37,10 @@ pub enum EventKind {
     StepSkipped,
     /// The operation came to its end.
     Finished,
+    /// It failed, and the rollback that was asked for cannot begin yet.
+    RollbackWaits,
+    /// The rollback that was asked for will not be: it is left to people.
+    RollbackGivenUp,
 }
 
 impl EventKind {
@@ -54,6 +58,8 @@ impl EventKind {
             Self::StepFailed => "STEP_FAILED",
             Self::StepSkipped => "STEP_SKIPPED",
             Self::Finished => "FINISHED",
+            Self::RollbackWaits => "ROLLBACK_WAITS",
+            Self::RollbackGivenUp => "ROLLBACK_GIVEN_UP",
         }
     }
 }

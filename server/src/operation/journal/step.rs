@@ -20,16 +20,21 @@ pub enum Start {
     Run {
         /// As it is stored now: with its attempts and its deadline.
         step: Box<Step>,
-        /// When it has failed if it has not succeeded.
+        /// When this attempt has failed if it has not succeeded: the step's deadline, or soon if that has passed.
         deadline_at: Instant,
     },
     /// A person asked for the operation's end: nothing new begins.
     Cancelled,
 }
 
+/// What a step has at least when it begins again after its deadline.
+const LAST_ATTEMPT: Duration = Duration::from_secs(30);
+
 impl Journal {
     /// A step begins, or begins again after its worker died. Its deadline is fixed at its first beginning, `limit` from
-    /// then. Once the operation's end was asked for, only steps that were running when their worker died begin.
+    /// then, and no restart prolongs it. Where it has passed by the time the step begins again, which is nobody's fault
+    /// but the process's, there is one more attempt, of a tenth of the limit: what the step waited for may have come
+    /// meanwhile. Once the operation's end was asked for, only steps that were running when their worker died begin.
     pub async fn start_step(&self, hold: Hold, number: u32, limit: Duration) -> Result<Start, JournalError> {
         let (_, start) = self
             .entry(hold, async |conn, log| {
@@ -44,6 +49,11 @@ impl Journal {
                 step.started_at = step.started_at.or(Some(log.now));
                 step.deadline_at = Some(deadline_at);
                 steps::save(conn, &step).await?;
+                let deadline_at = if !first && deadline_at <= log.now {
+                    later(log.now, (limit / 10).max(LAST_ATTEMPT))
+                } else {
+                    deadline_at
+                };
                 let message =
                     if first { step.name.clone() } else { format!("{}: attempt {}", step.name, step.attempts) };
                 log.add_of(&step, EventKind::StepStarted, &message, None, None);

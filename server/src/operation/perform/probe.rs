@@ -5,10 +5,7 @@ use crate::{
     error::Error as ServiceError,
     operation::{Outcome, StepContext, action::ProbeLibrary},
     service::check_library::{PROBE_ARCHITECTURES, explain, push_probe_image},
-    store::{
-        cluster::{self, Reachability},
-        library::{self, Library},
-    },
+    store::cluster::Reachability,
 };
 use ropeway_clusters::{ProbeOutcome, ProbeRequest, docker_config_json};
 use std::time::Duration;
@@ -32,11 +29,11 @@ pub(super) async fn probe(app: &App, step: &StepContext, action: &ProbeLibrary) 
         Ok(pushed) => pushed,
         Err(error) => {
             let retryable = error.retryable();
-            record_library(app, &library, Some(&explain(&error))).await?;
+            step.note_library(&library, Some(&explain(&error))).await?;
             return Err(Outcome::Failed { message: explain(&error), retryable });
         }
     };
-    record_library(app, &library, None).await?;
+    step.note_library(&library, None).await?;
 
     let docker_config = match library.pull_access() {
         Some(access) => {
@@ -66,24 +63,11 @@ pub(super) async fn probe(app: &App, step: &StepContext, action: &ProbeLibrary) 
         checked_at: app.clock.now(),
         message: failure.clone(),
     };
-    let mut conn = app.database.write().await.map_err(ServiceError::from)?;
-    conn.transaction(async |conn| cluster::record_reachability(conn, &found).await.map_err(ServiceError::from)).await?;
+    step.note_reachability(&found).await?;
     match failure {
         None => Ok(()),
         Some(message) => Err(Outcome::failed(message)),
     }
-}
-
-async fn record_library(app: &App, library: &Library, failure: Option<&str>) -> Result<(), Outcome> {
-    let now = app.clock.now();
-    let mut conn = app.database.write().await.map_err(ServiceError::from)?;
-    conn.transaction(async |conn| {
-        library::record(conn, library.enterprise_id, library.generation, failure.is_none(), failure, now)
-            .await
-            .map_err(ServiceError::from)
-    })
-    .await?;
-    Ok(())
 }
 
 /// Why not all kinds of node could pull; none if they could.

@@ -10,7 +10,7 @@ use crate::{
         action::{Apply, EnsureNamespace},
         feed::Feed,
         journal::{self, Claim, Lock, NewOperation, NewStep},
-        run::{Left, run},
+        run::{DRAIN, Left, run},
     },
     store::{
         Conn, Database, Instant, Word,
@@ -371,7 +371,7 @@ impl Bed {
 
     /// A worker takes the next operation.
     pub(super) async fn claim(&self) -> Option<Claim> {
-        self.journal().claim(worker(), self.lease()).await.unwrap()
+        self.journal().claim(worker(), self.lease(), usize::MAX).await.unwrap()
     }
 
     pub(super) fn lease(&self) -> Duration {
@@ -390,8 +390,8 @@ impl Bed {
         perform: &P,
     ) -> Result<Option<Left>, JournalError> {
         let taken_at = tokio::time::Instant::now();
-        let Some(claim) = journal.claim(worker(), self.lease()).await? else { return Ok(None) };
-        run(journal, perform, &self.config, claim, taken_at, &CancellationToken::new()).await.map(Some)
+        let Some(claim) = journal.claim(worker(), self.lease(), usize::MAX).await? else { return Ok(None) };
+        run(journal, perform, &self.config, claim, taken_at, &CancellationToken::new(), DRAIN).await.map(Some)
     }
 
     /// A worker that does not die does all that there is to do.

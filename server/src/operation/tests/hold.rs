@@ -6,15 +6,16 @@ use super::{
 };
 use crate::{
     error::Error,
+    id::OperationId,
     operation::{
         JournalError, Outcome, StepContext,
-        journal::{EventKind, Lock, NewObject, Start},
-        run::{Left, run},
+        journal::{EventKind, Lock, NewObject, NewOperation, Start},
+        run::{DRAIN, Left, run},
     },
     store::{application_lock, cluster_object},
 };
 use ropeway_clusters::ObjectRef;
-use ropeway_domain::operation::{OperationKind, OperationState};
+use ropeway_domain::operation::{OperationKind, OperationState, StepState};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,9 @@ on_both! {
     a_finished_operation_hands_its_application_over
     a_cancelled_operation_that_never_ran_frees_its_application
     a_process_that_stops_leaves_the_rest_to_others
+    a_process_that_stops_leaves_a_long_step_to_others
+    a_cancelled_operation_does_not_end_before_its_running_steps
+    what_is_slow_leaves_room_for_the_rest
 }
 
 async fn every_operation_is_claimed_by_one_worker(bed: Bed) {
@@ -204,9 +208,98 @@ async fn a_process_that_stops_leaves_the_rest_to_others(bed: Bed) {
         }
     };
     let claim = bed.claim().await.unwrap();
-    let left = run(&bed.journal(), &perform, &bed.config, claim, tokio::time::Instant::now(), &shutdown).await.unwrap();
+    let now = tokio::time::Instant::now();
+    let left = run(&bed.journal(), &perform, &bed.config, claim, now, &shutdown, DRAIN).await.unwrap();
     assert_eq!(left, Left::Released);
     assert_eq!(bed.states(id).await, "RUNNING: a SUCCEEDED, b PENDING");
-    let next = bed.journal().claim(worker(), bed.lease()).await.unwrap();
+    let next = bed.claim().await;
     assert_eq!(next.unwrap().operation.id, id, "at once, without waiting for a lease to end");
+}
+
+/// A process that stops while the step `a`, which does not end, runs. `meanwhile` happens after that has begun; the
+/// other steps end at once when it lets them.
+async fn stop_in_a_long_step(bed: &Bed, meanwhile: impl AsyncFnOnce(&Notify)) -> Left {
+    let shutdown = CancellationToken::new();
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let perform = {
+        let (begun, go) = (begun.clone(), go.clone());
+        move |step: StepContext, _| {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                if step.name() == "a" {
+                    begun.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                go.notified().await;
+                Outcome::Succeeded
+            }
+        }
+    };
+    let claim = bed.claim().await.unwrap();
+    let (journal, now) = (bed.journal(), tokio::time::Instant::now());
+    let running = run(&journal, &perform, &bed.config, claim, now, &shutdown, Duration::from_millis(50));
+    let stopping = async {
+        begun.notified().await;
+        meanwhile(&go).await;
+        shutdown.cancel();
+    };
+    timeout(Duration::from_secs(20), async { tokio::join!(running, stopping) }).await.unwrap().0.unwrap()
+}
+
+async fn a_process_that_stops_leaves_a_long_step_to_others(bed: Bed) {
+    let id = bed.begin(bed.plan(&[("a", &[]), ("b", &[1])])).await;
+    assert_eq!(stop_in_a_long_step(&bed, async |_| ()).await, Left::Released);
+    assert_eq!(bed.states(id).await, "RUNNING: a RUNNING, b PENDING");
+    bed.finish_all(succeed).await;
+    assert_eq!(bed.states(id).await, "SUCCEEDED: a SUCCEEDED, b SUCCEEDED");
+    assert_eq!(bed.steps(id).await[0].attempts, 2);
+}
+
+async fn a_cancelled_operation_does_not_end_before_its_running_steps(mut bed: Bed) {
+    bed.config.concurrent_steps = 2;
+    let id = bed.begin(bed.plan(&[("a", &[]), ("b", &[]), ("c", &[])])).await;
+    let left = stop_in_a_long_step(&bed, async |go| {
+        bed.cancel(id).await.unwrap();
+        // After it the worker looks for the next one, and learns that there is to be none.
+        go.notify_one();
+        while bed.steps(id).await[1].state.0 != StepState::Succeeded {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(left.await, Left::Released);
+    assert_eq!(bed.states(id).await, "RUNNING: a RUNNING, b SUCCEEDED, c PENDING");
+    // What ran runs again: whether it did what it had to is not known.
+    bed.finish_all(succeed).await;
+    assert_eq!(bed.states(id).await, "CANCELLED: a SUCCEEDED, b SUCCEEDED, c SKIPPED");
+}
+
+async fn what_is_slow_leaves_room_for_the_rest(bed: Bed) {
+    let in_cluster = || bed.plan(&[("a", &[])]);
+    let copying = || NewOperation { cluster_id: None, ..bed.plan_of(OperationKind::SyncImages, &[("a", &[])]) };
+    let anywhere = || NewOperation { cluster_id: None, ..bed.plan(&[("a", &[])]) };
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        begun.push((bed.begin(copying()).await, bed.begin(in_cluster()).await));
+    }
+    let last = bed.begin(anywhere()).await;
+    let (journal, one, share) = (bed.journal(), worker(), 2);
+    let mut taken = Vec::new();
+    while let Some(claim) = journal.claim(one, bed.lease(), share).await.unwrap() {
+        taken.push(claim);
+    }
+    let ids: Vec<OperationId> = taken.iter().map(|claim| claim.operation.id).collect();
+    assert_eq!(ids, [begun[0].0, begun[0].1, begun[1].0, begun[1].1, last], "the oldest, two of each sort");
+    // Once one of a sort has ended there is room for the next.
+    journal.release(taken[0].hold).await.unwrap();
+    journal.start_step(taken[1].hold, 1, Duration::from_secs(60)).await.unwrap();
+    journal.complete_step(taken[1].hold, 1).await.unwrap();
+    journal.finish(taken[1].hold).await.unwrap();
+    let next = journal.claim(one, bed.lease(), share).await.unwrap().unwrap();
+    assert_eq!(next.operation.id, begun[0].0);
+    let next = journal.claim(one, bed.lease(), share).await.unwrap().unwrap();
+    assert_eq!(next.operation.id, begun[2].1);
+    assert!(journal.claim(one, bed.lease(), share).await.unwrap().is_none());
+    // Another process has room of its own.
+    let next = journal.claim(worker(), bed.lease(), share).await.unwrap().unwrap();
+    assert_eq!(next.operation.id, begun[2].0);
 }

@@ -39,7 +39,7 @@ on_both! {
     sequences_have_no_gaps_when_steps_end_together
     what_may_succeed_later_is_tried_again
     a_deadline_is_not_prolonged_by_a_restart
-    a_step_whose_time_is_over_has_failed
+    a_step_whose_time_passed_while_nobody_worked_is_tried_once_more
     what_a_step_deployed_is_written_when_it_succeeds
     a_worker_takes_what_is_begun_while_it_waits
     a_step_that_always_kills_its_worker_fails_at_last
@@ -222,20 +222,29 @@ async fn a_deadline_is_not_prolonged_by_a_restart(bed: Bed) {
     assert_eq!(deadlines.len(), 1);
 }
 
-async fn a_step_whose_time_is_over_has_failed(bed: Bed) {
-    let id = bed.begin(bed.plan(&[("a", &[])])).await;
+async fn a_step_whose_time_passed_while_nobody_worked_is_tried_once_more(bed: Bed) {
+    let id = bed.begin(bed.plan(&[("a", &[]), ("b", &[])])).await;
     let hold = bed.claim().await.unwrap().hold;
-    bed.journal().start_step(hold, 1, Duration::from_secs(5)).await.unwrap();
-    bed.outlive_lease();
-    let ran = Ran::default();
-    let note = noting(&ran);
+    let journal = bed.journal();
+    journal.start_step(hold, 1, Duration::from_secs(5)).await.unwrap();
+    journal.start_step(hold, 2, Duration::from_secs(5)).await.unwrap();
+    let deadlines = async || bed.steps(id).await.iter().map(|step| step.deadline_at).collect::<Vec<_>>();
+    let before = deadlines().await;
+    // The process was away for a day.
+    bed.clock.advance(Duration::from_secs(86_400));
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let told = left.clone();
     bed.finish_all(move |step: StepContext, _| {
-        note(&step);
-        async { Outcome::Succeeded }
+        told.lock().unwrap().push(step.deadline().saturating_duration_since(tokio::time::Instant::now()));
+        async move { if step.name() == "b" { Outcome::failed("not healthy") } else { Outcome::Succeeded } }
     })
     .await;
-    assert_eq!(bed.states(id).await, "FAILED: a FAILED");
-    assert!(names(&ran).is_empty());
+    assert_eq!(bed.states(id).await, "PARTIAL: a SUCCEEDED, b FAILED");
+    let left = left.lock().unwrap().clone();
+    // A tenth of the ten minutes that are configured.
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|left| (30..=60).contains(&left.as_secs())), "{left:?}");
+    assert_eq!(deadlines().await, before, "no restart prolongs a deadline");
 }
 
 fn spec(key: ComponentKey, replicas: u32) -> Spec<Value> {

@@ -1,0 +1,92 @@
+//! Renewing the Secrets with which namespaces pull from the library, when access to it has changed. A deployment would do
+//! the same; until somebody deploys, pods that are made anew could not pull.
+
+use crate::{
+    error::{Error, Result},
+    id::{ClusterId, TeamId},
+    libraries::PULL_SECRET,
+    operation::{
+        Action,
+        action::{EnsureNamespace, PullSecret},
+        journal::{self, Lock, NewOperation, NewStep},
+    },
+    service::rollout::namespace_labels,
+    store::{
+        Conn, Instant,
+        cluster::{self, ClusterStatus},
+        library::Library,
+        operation::Operation,
+        team::{self, Team},
+    },
+};
+use ropeway_domain::operation::OperationKind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Begins an operation for each cluster in which applications of the enterprise live, or for one of them, inside a
+/// transaction. One that does not answer is left out: it is asked about the library, and renewed, once it is back.
+pub async fn begin(
+    conn: &mut Conn,
+    library: &Library,
+    only: Option<ClusterId>,
+    by: &str,
+    now: Instant,
+) -> Result<Vec<Operation>> {
+    let Some(access) = library.pull_access() else { return Ok(Vec::new()) };
+    let mut places: BTreeMap<ClusterId, Vec<(String, TeamId)>> = BTreeMap::new();
+    for (cluster, namespace, team) in cluster::namespaces(conn, library.enterprise_id).await? {
+        if only.is_none_or(|only| only == cluster) {
+            places.entry(cluster).or_default().push((namespace, team));
+        }
+    }
+    let ids: Vec<ClusterId> = places.keys().copied().collect();
+    let teams: BTreeSet<TeamId> = places.values().flatten().map(|(_, team)| *team).collect();
+    let teams: Vec<TeamId> = teams.into_iter().collect();
+    let teams: BTreeMap<TeamId, Team> =
+        team::by_ids(conn, &teams).await?.into_iter().map(|team| (team.id, team)).collect();
+    let mut begun = Vec::new();
+    for row in cluster::by_ids(conn, &ids).await? {
+        if row.status.0 == ClusterStatus::Offline {
+            continue;
+        }
+        let places = places.remove(&row.id).unwrap_or_default();
+        let steps = places.into_iter().filter_map(|(namespace, team)| {
+            let team = teams.get(&team)?;
+            Some(NewStep {
+                name: format!("namespace {namespace}"),
+                component_key: None,
+                component_name: None,
+                needs: BTreeSet::new(),
+                action: Action::EnsureNamespace(EnsureNamespace {
+                    cluster_id: row.id,
+                    labels: namespace_labels(team),
+                    is_named_by_administrator: namespace != team.slug,
+                    namespace,
+                    pull_secret: Some(PullSecret {
+                        name: PULL_SECRET.to_owned(),
+                        owner: team.id.to_string(),
+                        registry: access.registry.clone(),
+                        username: access.username.clone(),
+                        password: access.password,
+                    }),
+                }),
+            })
+        });
+        let new = NewOperation {
+            kind: OperationKind::OpenTeam,
+            enterprise_id: library.enterprise_id,
+            team_id: None,
+            application_id: None,
+            cluster_id: Some(row.id),
+            publication_id: None,
+            installation_id: None,
+            record_id: None,
+            retry_of: None,
+            created_by: by.to_owned(),
+            plan_digest: None,
+            lock: Lock::Free,
+            steps: steps.collect(),
+        };
+        begun.push(journal::begin(conn, new, now).await.map_err(Error::internal)?);
+    }
+    Ok(begun)
+}
