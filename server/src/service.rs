@@ -35,6 +35,7 @@ pub mod find_application;
 pub mod first_start;
 pub mod follow_application;
 pub mod follow_clusters;
+pub mod follow_operation;
 pub mod install_template;
 pub mod library_address;
 pub mod list;
