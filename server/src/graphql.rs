@@ -42,8 +42,9 @@ use crate::{
     actor::Actor,
     app::App,
     error::{Error, Result},
+    id::{Id, Kind},
 };
-use async_graphql::{Context, Data, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
+use async_graphql::{Context, Data, ID, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
 
 /// The schema, ready to execute.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;
@@ -143,6 +144,11 @@ pub fn actor<'ctx>(ctx: &Context<'ctx>) -> Result<&'ctx Actor> {
 /// Who asks, even where they must change their password.
 pub fn signed_in<'ctx>(ctx: &Context<'ctx>) -> Result<&'ctx Actor> {
     ctx.data_opt().ok_or(Error::Unauthenticated)
+}
+
+/// The id of one kind that somebody asks for, who must be signed in.
+fn asked<K: Kind>(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Id<K>> {
+    actor(ctx).and_then(|_| id::decode(id, "id")).map_err(error::graphql_error)
 }
 
 fn app_and_signed_in<'ctx>(ctx: &Context<'ctx>) -> Result<(&'ctx App, &'ctx Actor)> {

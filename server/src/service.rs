@@ -37,6 +37,7 @@ pub mod find_application;
 pub mod first_start;
 pub mod follow_application;
 pub mod follow_clusters;
+pub mod follow_operation;
 pub mod install_template;
 pub mod keep_storage;
 pub mod library_address;

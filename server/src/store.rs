@@ -12,6 +12,7 @@ pub mod connection;
 pub mod driver;
 pub mod enterprise;
 pub mod event;
+mod first;
 pub mod installation;
 pub mod library;
 pub mod member;

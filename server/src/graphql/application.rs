@@ -1,18 +1,22 @@
 //! Applications.
 
+mod change;
+
+pub use change::{ApplicationChange, ApplicationSubscription};
+
 use super::{
-    actor, app,
+    actor, app, asked,
     cluster::{Cluster, cluster_of},
     component::{Component, ComponentConnection},
-    error::{IntoGraphql as _, answer, graphql_error},
+    error::{IntoGraphql as _, answer},
     id,
-    installation::{self, Installation, InstallationConnection, InstallationKey},
+    installation::{self, InstallationConnection},
     loader::{Rows, Shared, load},
     operation::Operation,
-    page::{self, Cursor, Page, PageRequest},
+    page::{self, Cursor, PageRequest},
     plan::Change,
-    publication::{self, Publication, PublicationConnection, PublicationKey},
-    record::{self, RecordKey, UpgradeRecord, UpgradeRecordConnection},
+    publication::{self, PublicationConnection},
+    record::{self, UpgradeRecordConnection},
     resource::{KubernetesResource, KubernetesResourceConnection, ResourcesKey},
     team::{Team, TeamKey},
     topology::Topology,
@@ -27,14 +31,11 @@ use crate::{
         delete_application,
         drift::{self, Drift as Found},
         find_application::{self, Whole},
-        follow_application::{self, News, What},
         live_state::{self, Live},
     },
     store::application as rows,
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Subscription, dataloader::Loader};
-use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt as _};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::Loader};
 use std::{collections::HashMap, sync::Arc};
 
 /// How something that runs is.
@@ -82,12 +83,6 @@ pub struct Drift {
     pub owner: Option<String>,
 }
 
-/// Something new of an application.
-#[derive(Debug, Clone)]
-pub struct ApplicationChange {
-    news: News,
-}
-
 /// Something that people decide about, since nothing else does.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct Kept {
@@ -106,10 +101,6 @@ pub struct ApplicationQuery;
 /// Mutations of applications.
 #[derive(Default)]
 pub struct ApplicationMutation;
-
-/// Subscriptions of applications.
-#[derive(Default)]
-pub struct ApplicationSubscription;
 
 /// Loads an application with its components. Whoever uses it knows that it may be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,9 +214,9 @@ impl Application {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<ComponentConnection> {
         let result = async {
-            let page: PageRequest<(String, ComponentId)> = PageRequest::new(ctx, first, after.as_ref())?;
+            let page: PageRequest<(String, ComponentId)> = PageRequest::new(ctx, "Component", first, after.as_ref())?;
             let all = Component::all(&self.whole(ctx).await?);
-            Ok::<_, Error>(in_memory(&page, all, |one| (one.row().name.clone(), one.row().id)))
+            Ok::<_, Error>(page::in_memory(&page, all, |one| (one.row().name.clone(), one.row().id)))
         };
         result.await.map(Into::into).graphql()
     }
@@ -239,9 +230,10 @@ impl Application {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<KubernetesResourceConnection> {
         let result = async {
-            let page: PageRequest<(String, ResourceId)> = PageRequest::new(ctx, first, after.as_ref())?;
+            let page: PageRequest<(String, ResourceId)> =
+                PageRequest::new(ctx, "KubernetesResource", first, after.as_ref())?;
             let all = KubernetesResource::all(ctx, self.row.id).await?;
-            Ok::<_, Error>(in_memory(&page, all, |one| (one.row().name.clone(), one.row().id)))
+            Ok::<_, Error>(page::in_memory(&page, all, |one| (one.row().name.clone(), one.row().id)))
         };
         result.await.map(Into::into).graphql()
     }
@@ -285,6 +277,7 @@ impl Application {
     }
 
     /// Its components and how they depend on each other.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn topology(&self, ctx: &Context<'_>) -> async_graphql::Result<Topology> {
         self.whole(ctx).await.map(|whole| Topology::of(&whole)).graphql()
     }
@@ -299,7 +292,7 @@ impl Application {
     }
 
     /// Where the cluster differs from what was deployed. The cluster is asked now (UNAVAILABLE where it does not answer).
-    #[graphql(complexity = "50 + child_complexity")]
+    #[graphql(complexity = "super::limits::LIVE + child_complexity")]
     async fn drift(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Drift>> {
         let result = async { drift::find_drift(app(ctx), actor(ctx)?, self.row.id).await };
         result.await.map(|found| found.into_iter().map(Into::into).collect()).graphql()
@@ -314,51 +307,6 @@ impl Application {
     }
 }
 
-/// Something new of an application.
-#[Object]
-impl ApplicationChange {
-    /// When it was seen.
-    async fn at(&self) -> DateTime<Utc> {
-        self.news.at.0
-    }
-
-    /// What is new: `STATE` (how it is when following begins), `APPLICATION`, `COMPONENT`, `COMPONENT_REMOVED`,
-    /// `INSTALLATION`, `UPGRADE_RECORD`, `PUBLICATION` or `CLUSTER` (it stopped answering, or answers again).
-    async fn kind(&self) -> &str {
-        self.news.what.kind()
-    }
-
-    /// The application as it is now.
-    async fn application(&self) -> Application {
-        self.news.application.clone().into()
-    }
-
-    /// The component that changed.
-    async fn component(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Component>> {
-        let What::Component(key) = self.news.what else { return Ok(None) };
-        let whole = load(ctx, WholeKey(self.news.application.id)).await.graphql()?;
-        Ok(whole.and_then(|whole| Component::by_key(&whole, key)))
-    }
-
-    /// The installation that changed.
-    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Installation>> {
-        let What::Installation(id) = self.news.what else { return Ok(None) };
-        Ok(load(ctx, InstallationKey(id)).await.graphql()?.map(Into::into))
-    }
-
-    /// The upgrade record that changed.
-    async fn upgrade_record(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<UpgradeRecord>> {
-        let What::Record(id) = self.news.what else { return Ok(None) };
-        Ok(load(ctx, RecordKey(id)).await.graphql()?.map(Into::into))
-    }
-
-    /// The publication that changed.
-    async fn publication(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Publication>> {
-        let What::Publication(id) = self.news.what else { return Ok(None) };
-        Ok(load(ctx, PublicationKey(id)).await.graphql()?.map(Into::into))
-    }
-}
-
 #[Object]
 impl ApplicationQuery {
     /// One application.
@@ -367,14 +315,14 @@ impl ApplicationQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Application>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
 #[Object]
 impl ApplicationMutation {
     /// Creates an application without components. For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn create_application(
         &self,
         ctx: &Context<'_>,
@@ -398,6 +346,7 @@ impl ApplicationMutation {
 
     /// Deletes an application: its objects, in reverse order of dependencies, then the application with its installations
     /// and their records. For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn delete_application(
         &self,
         ctx: &Context<'_>,
@@ -428,24 +377,6 @@ impl ApplicationMutation {
     }
 }
 
-#[Subscription]
-impl ApplicationSubscription {
-    /// The state now, then every change in an application: components, installations, records, publications. It ends when
-    /// the application is gone, or may not be seen any more.
-    async fn application_changed(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] application_id: ID,
-    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<ApplicationChange>>> {
-        let result = async {
-            let id = id::decode(&application_id, "applicationId")?;
-            follow_application::follow_application(app(ctx), actor(ctx)?, id).await
-        };
-        let changes = result.await.graphql()?;
-        Ok(changes.map(|news| news.map(|news| ApplicationChange { news }).graphql()))
-    }
-}
-
 impl Application {
     async fn whole(&self, ctx: &Context<'_>) -> Result<Arc<Whole>> {
         load(ctx, WholeKey(self.row.id)).await?.ok_or(Error::NotFound("the application"))
@@ -460,7 +391,7 @@ pub async fn of_team(
     first: Option<i32>,
     after: Option<&Cursor>,
 ) -> Result<ApplicationConnection> {
-    let page = PageRequest::new(ctx, first, after)?;
+    let page = PageRequest::new(ctx, "Application", first, after)?;
     let cluster = id::decode_option::<ClusterKind>(cluster, "clusterId")?;
     find_application::list_applications(app(ctx), team, cluster, page).await.map(Into::into)
 }
@@ -474,19 +405,6 @@ pub(super) async fn find(ctx: &Context<'_>, id: ApplicationId) -> async_graphql:
 /// How an application is in its cluster.
 pub(super) async fn live(ctx: &Context<'_>, id: ApplicationId) -> Result<Arc<Live>> {
     load(ctx, LiveKey(id)).await?.ok_or(Error::NotFound("the application"))
-}
-
-/// A page of what was read whole, in the order of its keys.
-pub(super) fn in_memory<T, K: serde::Serialize + PartialOrd>(
-    page: &PageRequest<K>,
-    all: Vec<T>,
-    key: impl Fn(&T) -> K,
-) -> Page<T> {
-    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    let limit = usize::try_from(page.limit()).unwrap_or(0);
-    let after = |one: &T| page.after.as_ref().is_none_or(|after| key(one) > *after);
-    let rows = all.into_iter().filter(after).take(limit).collect();
-    Page::of(page, rows, total, key)
 }
 
 impl From<rows::Application> for Application {

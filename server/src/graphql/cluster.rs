@@ -1,7 +1,7 @@
 //! Clusters.
 
 use super::{
-    actor, app,
+    actor, app, asked,
     driver::{Driver, DriverKey},
     enterprise::RoleKey,
     error::{IntoGraphql as _, answer, graphql_error},
@@ -229,8 +229,7 @@ impl ClusterQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Cluster>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
@@ -238,6 +237,7 @@ impl ClusterQuery {
 impl ClusterMutation {
     /// Registers a cluster, looks at it, and begins to check whether it reaches the library. One that does not answer is
     /// registered as OFFLINE. For administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn register_cluster(
         &self,
         ctx: &Context<'_>,
@@ -264,6 +264,7 @@ impl ClusterMutation {
     }
 
     /// Changes a cluster and looks at it anew. For administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn update_cluster(
         &self,
         ctx: &Context<'_>,
@@ -289,6 +290,7 @@ impl ClusterMutation {
     }
 
     /// Forgets a cluster that nothing uses (CLUSTER_IN_USE). Nothing in the cluster changes. For administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn remove_cluster(
         &self,
         ctx: &Context<'_>,
@@ -314,8 +316,9 @@ impl ClusterSubscription {
         #[graphql(desc = "Which enterprise.")] enterprise_id: ID,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Cluster>> + use<>> {
         let following = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&enterprise_id, "enterpriseId")?;
-            follow_clusters::follow_clusters(app(ctx), actor(ctx)?, id).await
+            follow_clusters::follow_clusters(app(ctx), actor, id).await
         };
         let following = following.await.graphql()?;
         Ok(following.map(|next| next.map(|(row, whole)| Cluster::new(row, whole)).map_err(graphql_error)))

@@ -2,8 +2,9 @@
 
 use super::{
     actor, app,
-    application::{Application, RunState, WholeKey, in_memory, live},
-    error::{IntoGraphql as _, answer, graphql_error},
+    application::{Application, RunState, WholeKey, live},
+    asked,
+    error::{IntoGraphql as _, answer},
     id,
     installation::{Installation, InstallationKey},
     loader::{Rows, Shared, load},
@@ -20,9 +21,8 @@ use crate::{
     payload,
     service::{
         add_component::{self, AddComponent},
-        edit,
         find_application::{self, Whole},
-        live_state::{self, Condition},
+        live_state::{self, Condition, Namespace},
         problems::Problems,
         remove_component,
         update_component::{self, UpdateComponent},
@@ -54,9 +54,9 @@ pub struct ComponentMutation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LibraryAddressKey(pub EnterpriseId);
 
-/// Loads the Kubernetes events of an application's namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NamespaceEventsKey(pub ApplicationId);
+/// Loads the Kubernetes events of a namespace of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamespaceEventsKey(pub Namespace);
 
 /// Input of `addComponent`.
 #[derive(InputObject)]
@@ -284,6 +284,7 @@ impl Component {
     }
 
     /// The components that must be healthy before it starts, and whose connection info it gets.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn dependencies(&self) -> Vec<Self> {
         self.spec.dependencies.iter().filter_map(|key| Self::by_key(&self.whole, *key)).collect()
     }
@@ -294,6 +295,7 @@ impl Component {
     }
 
     /// Its pods now; none where the cluster does not answer.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn pods(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Pod>> {
         let live = live(ctx, self.row.application_id).await.graphql()?;
         Ok(live.pods(&self.row).iter().map(Into::into).collect())
@@ -308,14 +310,15 @@ impl Component {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<KubernetesEventConnection> {
         let result = async {
-            let page: PageRequest<(String, String)> = PageRequest::new(ctx, first, after.as_ref())?;
+            let page: PageRequest<(String, String)> = PageRequest::new(ctx, "KubernetesEvent", first, after.as_ref())?;
             let live = live(ctx, self.row.application_id).await?;
             let pods: Vec<Pod> = live.pods(&self.row).iter().map(Into::into).collect();
-            let all = load(ctx, NamespaceEventsKey(self.row.application_id)).await?.unwrap_or_default();
+            let application = &self.whole.application;
+            let key = NamespaceEventsKey((application.cluster_id, application.namespace.clone()));
+            let all = load(ctx, key).await?.unwrap_or_else(|| Ok(Arc::default())).map_err(Error::unavailable)?;
             let about = all.iter().filter(|event| is_about(event, &self.row.cluster_name, &pods));
-            let mut events: Vec<KubernetesEvent> = about.map(Into::into).collect();
-            events.sort_by_key(KubernetesEvent::place);
-            Ok::<_, Error>(in_memory(&page, events, KubernetesEvent::place))
+            let events: Vec<KubernetesEvent> = about.map(Into::into).collect();
+            Ok::<_, Error>(page::in_memory(&page, events, KubernetesEvent::place))
         };
         result.await.map(Into::into).graphql()
     }
@@ -329,14 +332,14 @@ impl ComponentQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Component>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
 #[Object]
 impl ComponentMutation {
     /// Adds a component to an application. It runs once the application is deployed. For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn add_component(
         &self,
         ctx: &Context<'_>,
@@ -362,6 +365,7 @@ impl ComponentMutation {
 
     /// Changes what a component shall be, also of one that came from a template. It takes effect with the next deployment.
     /// For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn update_component(
         &self,
         ctx: &Context<'_>,
@@ -385,6 +389,7 @@ impl ComponentMutation {
 
     /// Removes a component that no other one needs (COMPONENT_IN_USE): with the next deployment, if it is in the cluster.
     /// Its volumes stay. For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn remove_component(
         &self,
         ctx: &Context<'_>,
@@ -426,9 +431,9 @@ impl Component {
         &self.row
     }
 
-    fn of(whole: &Arc<Whole>, row: &rows::Component) -> Option<Self> {
-        let spec = Arc::new(edit::spec(row)?.clone());
-        Some(Self { whole: Arc::clone(whole), row: Arc::new(row.clone()), spec })
+    fn of(whole: &Arc<Whole>, row: &Arc<rows::Component>) -> Option<Self> {
+        let spec = Arc::clone(whole.specs.get(&row.key.0)?);
+        Some(Self { whole: Arc::clone(whole), row: Arc::clone(row), spec })
     }
 
     /// A component after a change, if it is still there, and its application.
@@ -443,7 +448,7 @@ impl Component {
     }
 
     fn sibling(&self, key: ComponentKey) -> Option<&rows::Component> {
-        self.whole.components.iter().find(|row| row.key.0 == key)
+        self.whole.components.iter().find(|row| row.key.0 == key).map(|row| &**row)
     }
 
     async fn condition(&self, ctx: &Context<'_>) -> Result<Condition> {
@@ -482,19 +487,13 @@ impl Loader<LibraryAddressKey> for Rows {
 }
 
 impl Loader<NamespaceEventsKey> for Rows {
-    type Value = Arc<Vec<Json>>;
+    /// Of each namespace its own answer: a cluster that is silent hides nothing of the others.
+    type Value = Result<Arc<Vec<Json>>, String>;
     type Error = Shared;
 
     async fn load(&self, keys: &[NamespaceEventsKey]) -> Result<HashMap<NamespaceEventsKey, Self::Value>, Shared> {
-        let ids: Vec<ApplicationId> = keys.iter().map(|key| key.0).collect();
-        let result = async {
-            let wholes = find_application::load_wholes(&self.app, &ids).await?;
-            let reads = wholes.into_iter().map(async |(id, whole)| {
-                let events = live_state::events(&self.app, &whole).await?;
-                Ok::<_, Error>((NamespaceEventsKey(id), Arc::new(events)))
-            });
-            futures::future::try_join_all(reads).await
-        };
-        Ok(result.await.map_err(Arc::new)?.into_iter().collect())
+        let namespaces: Vec<Namespace> = keys.iter().map(|key| key.0.clone()).collect();
+        let found = live_state::events(&self.app, &namespaces).await;
+        Ok(found.into_iter().map(|(namespace, answer)| (NamespaceEventsKey(namespace), answer)).collect())
     }
 }

@@ -6,7 +6,7 @@ use super::{
     error::{IntoGraphql as _, Payload as _, UserError, answer},
     id,
     operation::Operation,
-    plan::Plan,
+    plan::{Plan, decode_digest},
 };
 use crate::{
     error::Result,
@@ -17,6 +17,7 @@ use crate::{
     },
 };
 use async_graphql::{Context, ID, InputObject, Object};
+use ropeway_domain::Digest;
 
 /// Input of `planDeployment`.
 #[derive(InputObject)]
@@ -64,14 +65,16 @@ pub struct DeploymentMutation;
 #[Object]
 impl DeploymentQuery {
     /// What applying the edits of an application would change in its cluster.
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_deployment(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be deployed.")] input: PlanDeploymentInput,
     ) -> async_graphql::Result<Plan> {
         let result = async {
+            let actor = actor(ctx)?;
             let deploy = decode(&input.application_id, input.component_ids.as_deref(), None, None)?;
-            deploy_application::plan(app(ctx), actor(ctx)?, &deploy).await
+            deploy_application::plan(app(ctx), actor, &deploy).await
         };
         result.await.map(Into::into).graphql()
     }
@@ -80,6 +83,7 @@ impl DeploymentQuery {
 #[Object]
 impl DeploymentMutation {
     /// Applies the edits of an application in its cluster, along the dependencies of its components.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn deploy_application(
         &self,
         ctx: &Context<'_>,
@@ -87,9 +91,10 @@ impl DeploymentMutation {
     ) -> async_graphql::Result<DeployApplicationPayload> {
         let result = async {
             let deadline = input.progress_deadline_seconds;
-            let deploy =
-                decode(&input.application_id, input.component_ids.as_deref(), input.plan_digest.clone(), deadline)?;
-            deploy_application::deploy_application(app(ctx), actor(ctx)?, &deploy).await
+            let actor = actor(ctx)?;
+            let digest = decode_digest(input.plan_digest)?;
+            let deploy = decode(&input.application_id, input.component_ids.as_deref(), digest, deadline)?;
+            deploy_application::deploy_application(app(ctx), actor, &deploy).await
         };
         answer(result.await, |executed| match executed {
             Executed::Begun { subject, operation } => DeployApplicationPayload {
@@ -118,7 +123,7 @@ pub fn stale() -> UserError {
 fn decode(
     application: &ID,
     components: Option<&[ID]>,
-    plan_digest: Option<String>,
+    plan_digest: Option<Digest>,
     progress_deadline_seconds: Option<i32>,
 ) -> Result<Deploy> {
     Ok(Deploy {

@@ -90,7 +90,7 @@ impl DriverQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<DriverConnection> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "Driver", first, after.as_ref())?;
             list::list_drivers(app(ctx), actor(ctx)?, page).await
         };
         result.await.map(Into::into).graphql()

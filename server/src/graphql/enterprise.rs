@@ -1,10 +1,10 @@
 //! Enterprises.
 
 use super::{
-    actor, app,
+    actor, app, asked,
     audit::AuditEntryConnection,
     cluster::{Cluster, ClusterConnection},
-    error::{IntoGraphql as _, answer, graphql_error},
+    error::{IntoGraphql as _, answer},
     id,
     library::Library,
     loader::{Rows, Shared, load},
@@ -89,7 +89,7 @@ impl Enterprise {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<Option<ClusterConnection>> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "Cluster", first, after.as_ref())?;
             let role = self.role(ctx).await?;
             let whole = role == EnterpriseRole::Administrator;
             let page = list::list_clusters(app(ctx), self.row.id, role, page).await?;
@@ -108,7 +108,7 @@ impl Enterprise {
         #[graphql(desc = "Those whose name or slug contains this text.")] search: Option<String>,
     ) -> async_graphql::Result<TeamConnection> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "Team", first, after.as_ref())?;
             let role = self.role(ctx).await?;
             list::list_teams(app(ctx), actor(ctx)?, self.row.id, role, search.as_deref(), page).await
         };
@@ -144,7 +144,7 @@ impl Enterprise {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<Option<MemberConnection>> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "Member", first, after.as_ref())?;
             list::list_members(app(ctx), self.row.id, self.role(ctx).await?, page).await
         };
         result.await.map(|page| page.map(Into::into)).graphql()
@@ -165,7 +165,7 @@ impl Enterprise {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<Option<AuditEntryConnection>> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "AuditEntry", first, after.as_ref())?;
             list::list_audit(app(ctx), self.row.id, self.role(ctx).await?, page).await
         };
         result.await.map(|page| page.map(Into::into)).graphql()
@@ -183,7 +183,7 @@ impl EnterpriseQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<EnterpriseConnection> {
         let result = async {
-            let page = PageRequest::new(ctx, first, after.as_ref())?;
+            let page = PageRequest::new(ctx, "Enterprise", first, after.as_ref())?;
             list::list_enterprises(app(ctx), actor(ctx)?, page).await
         };
         result.await.map(Into::into).graphql()
@@ -195,14 +195,14 @@ impl EnterpriseQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Enterprise>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
 #[Object]
 impl EnterpriseMutation {
     /// Creates an enterprise and makes the person who asks its administrator. For those who administer one already.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn create_enterprise(
         &self,
         ctx: &Context<'_>,

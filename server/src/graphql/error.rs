@@ -47,7 +47,12 @@ pub fn graphql_error(error: Error) -> async_graphql::Error {
         extensions.set("code", code);
         if let Error::Invalid(errors) = &error {
             let list = errors.iter().map(|e| {
-                async_graphql::value!({ "code": e.code.clone(), "message": e.message.clone(), "path": e.path.clone() })
+                async_graphql::value!({
+                    "code": e.code.clone(),
+                    "message": e.message.clone(),
+                    "path": e.path.clone(),
+                    "objects": e.objects.clone(),
+                })
             });
             extensions.set("errors", list.collect::<Vec<_>>());
         }

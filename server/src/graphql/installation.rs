@@ -1,18 +1,27 @@
 //! Installations: a version of a template living in an application.
 
+mod input;
+mod load;
+
+pub use input::{
+    InstallTemplateInput, InstallTemplatePayload, NewTeamInput, OnFailure, PlanInstallationInput, PlanUpgradeInput,
+    SuppliedValueInput, UninstallInput, UninstallPayload, UpgradeInstallationInput, UpgradeInstallationPayload,
+};
+pub use load::{FirstInstallationsKey, FirstUpgradesKey, InstallationCountKey, InstallationKey, UpgradeCountKey};
+
 use super::{
     actor, app,
     application::{Application, WholeKey},
+    asked,
     cluster::{Cluster, cluster_of},
     component::Component,
     deployment::stale,
     error::{IntoGraphql as _, Payload as _, answer},
     id,
-    loader::{Rows, Shared, load},
-    operation::Operation,
+    loader::load,
     page::{self, Cursor, Page, PageRequest},
-    plan::{Change, Plan},
-    record::{self, UpgradeRecord, UpgradeRecordConnection},
+    plan::{Change, Plan, decode_digest},
+    record::{self, UpgradeRecordConnection},
     team::{Team, TeamKey},
     template::{AppTemplate, TemplateKey},
     version::{TemplateVersion, TemplateVersionConnection, VersionKey},
@@ -21,7 +30,6 @@ use crate::{
     connection,
     error::{Error, Result},
     id::{ApplicationId, InstallationId},
-    payload,
     seal::Secret,
     service::{
         authorize,
@@ -33,15 +41,15 @@ use crate::{
     },
     store::{installation as rows, version},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, Object};
 use ropeway_domain::{ChangeId, ComponentKey, access::TeamAction, operation as domain};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::BTreeSet;
 
 /// The most values that are supplied at once.
 const MAX_VALUES: usize = 500;
+
+/// The most components that are chosen at once.
+const MAX_COMPONENTS: usize = 1000;
 
 /// The most changes that are accepted at once.
 const MAX_ACCEPTED: usize = 2000;
@@ -50,13 +58,6 @@ const MAX_ACCEPTED: usize = 2000;
 #[derive(Debug, Clone)]
 pub struct Installation {
     row: rows::Installation,
-}
-
-/// What of a version was installed.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InstallationScope {
-    /// The whole application.
-    Full,
 }
 
 /// Where an installation is.
@@ -79,178 +80,9 @@ pub enum InstallationState {
     Uninstalling,
 }
 
-/// What happens when an upgrade fails.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It stays as it is: it can be retried or rolled back.
-    Stop,
-    /// It is rolled back by itself, and nobody else changes the application in between.
-    RollBack,
-}
-
 connection! {
     /// Installations of an application.
     InstallationConnection, InstallationEdge, Installation
-}
-
-/// A new team.
-#[derive(InputObject)]
-pub struct NewTeamInput {
-    /// What people call it: 1 to 100 characters.
-    pub name: String,
-    /// Its English name, a DNS label: the name of its namespaces.
-    pub slug: String,
-}
-
-/// A value that a version asks for.
-#[derive(InputObject)]
-pub struct SuppliedValueInput {
-    /// The key of the component or Kubernetes resource, as the plan's `asks` name it.
-    pub owner: ID,
-    /// The place, as the plan's `asks` name it.
-    pub name: String,
-    /// The value: at most 32 KiB. It is sealed.
-    pub value: String,
-}
-
-/// Input of `planInstallation`. Either `teamId` or `newTeam`; either `applicationId` or `applicationName`.
-#[derive(InputObject)]
-pub struct PlanInstallationInput {
-    /// Which revision of a version.
-    pub version_id: ID,
-    /// In which cluster.
-    pub cluster_id: ID,
-    /// For which team.
-    pub team_id: Option<ID>,
-    /// For a team that is made on the way; whoever asks becomes its owner.
-    pub new_team: Option<NewTeamInput>,
-    /// Into an application that exists, of the same team in the same cluster.
-    pub application_id: Option<ID>,
-    /// The name of the new application; by default that of the template.
-    pub application_name: Option<String>,
-    /// The values that the version asks for.
-    pub values: Option<Vec<SuppliedValueInput>>,
-}
-
-/// Input of `installTemplate`. Either `teamId` or `newTeam`; either `applicationId` or `applicationName`.
-#[derive(InputObject)]
-pub struct InstallTemplateInput {
-    /// Which revision of a version.
-    pub version_id: ID,
-    /// In which cluster.
-    pub cluster_id: ID,
-    /// For which team.
-    pub team_id: Option<ID>,
-    /// For a team that is made on the way; whoever asks becomes its owner.
-    pub new_team: Option<NewTeamInput>,
-    /// Into an application that exists, of the same team in the same cluster.
-    pub application_id: Option<ID>,
-    /// The name of the new application; by default that of the template.
-    pub application_name: Option<String>,
-    /// The values that the version asks for.
-    pub values: Option<Vec<SuppliedValueInput>>,
-    /// The digest of the plan that was looked at. Without it the current plan is executed.
-    pub plan_digest: Option<String>,
-    /// Seconds until a component that does not become healthy has failed: 1 to 86400; by default as configured (600).
-    pub progress_deadline_seconds: Option<i32>,
-}
-
-/// Input of `planUpgrade`.
-#[derive(InputObject)]
-pub struct PlanUpgradeInput {
-    /// Which installation.
-    pub installation_id: ID,
-    /// To which revision: one of its `upgradableVersions`.
-    pub version_id: ID,
-    /// Only these components, by their keys in the template; by default all.
-    pub components: Option<Vec<ID>>,
-    /// The ids of offered changes that are accepted.
-    pub accept: Option<Vec<ID>>,
-    /// The values that the version asks for.
-    pub values: Option<Vec<SuppliedValueInput>>,
-}
-
-/// Input of `upgradeInstallation`.
-#[derive(InputObject)]
-pub struct UpgradeInstallationInput {
-    /// Which installation.
-    pub installation_id: ID,
-    /// To which revision: one of its `upgradableVersions`.
-    pub version_id: ID,
-    /// Only these components, by their keys in the template; by default all.
-    pub components: Option<Vec<ID>>,
-    /// The ids of offered changes that are accepted.
-    pub accept: Option<Vec<ID>>,
-    /// The values that the version asks for.
-    pub values: Option<Vec<SuppliedValueInput>>,
-    /// The digest of the plan that was looked at. Without it the current plan is made, recorded and executed.
-    pub plan_digest: Option<String>,
-    /// What happens when it fails; by default STOP.
-    pub on_failure: Option<OnFailure>,
-    /// Seconds until a component that does not become healthy has failed: 1 to 86400; by default as configured (600).
-    pub progress_deadline_seconds: Option<i32>,
-}
-
-/// Input of `planUninstall` and `uninstall`.
-#[derive(InputObject)]
-pub struct UninstallInput {
-    /// Which installation.
-    pub installation_id: ID,
-    /// Whether its persistent volumes are deleted as well, with all that is in them; by default they are kept.
-    pub delete_volumes: Option<bool>,
-}
-
-payload! {
-    /// Answer of `installTemplate`.
-    InstallTemplatePayload {
-        /// The new installation.
-        installation: Installation,
-        /// The operation that carries it out.
-        operation: Operation,
-        /// The new plan, where the one that was named does not hold any more.
-        plan: Plan,
-    }
-}
-
-payload! {
-    /// Answer of `upgradeInstallation`.
-    UpgradeInstallationPayload {
-        /// The record of the upgrade.
-        upgrade_record: UpgradeRecord,
-        /// The operation that carries it out.
-        operation: Operation,
-        /// The new plan, where the one that was named does not hold any more.
-        plan: Plan,
-    }
-}
-
-payload! {
-    /// Answer of `uninstall`.
-    UninstallPayload {
-        /// The installation that ends.
-        installation: Installation,
-        /// The operation that carries it out.
-        operation: Operation,
-    }
-}
-
-/// Loads an installation by its id. Whoever uses it knows that it may be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct InstallationKey(pub InstallationId);
-
-impl Loader<InstallationKey> for Rows {
-    type Value = rows::Installation;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[InstallationKey]) -> Result<HashMap<InstallationKey, Self::Value>, Self::Error> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let result = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::by_ids(&mut conn, &ids).await?)
-        };
-        let found = result.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (InstallationKey(row.id), row)).collect())
-    }
 }
 
 /// Queries of installations.
@@ -270,9 +102,9 @@ impl Installation {
     }
 
     /// Where it lives.
-    async fn application(&self, ctx: &Context<'_>) -> async_graphql::Result<Application> {
+    async fn application(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Application>> {
         let whole = load(ctx, WholeKey(self.row.application_id)).await.graphql()?;
-        whole.map(|whole| whole.application.clone().into()).ok_or(Error::NotFound("the application")).graphql()
+        Ok(whole.map(|whole| whole.application.clone().into()))
     }
 
     /// Whose it is.
@@ -298,17 +130,13 @@ impl Installation {
         row.map(Into::into).ok_or(Error::NotFound("the version")).graphql()
     }
 
-    /// What of the version was installed.
-    async fn scope(&self) -> InstallationScope {
-        InstallationScope::Full
-    }
-
     /// Where it is.
     async fn state(&self) -> InstallationState {
         self.row.state.0.into()
     }
 
     /// Its components.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn components(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Component>> {
         let whole = load(ctx, WholeKey(self.row.application_id)).await.graphql()?;
         Ok(whole.map(|whole| Component::of_installation(&whole, self.row.id)).unwrap_or_default())
@@ -323,12 +151,17 @@ impl Installation {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<TemplateVersionConnection> {
         let result = async {
-            let request = PageRequest::<Vec<u8>>::new(ctx, first, after.as_ref())?;
-            let mut conn = app(ctx).database.read().await?;
-            let at = version::find(&mut conn, self.row.version_id).await?.ok_or(Error::NotFound("the version"))?;
-            let rows = version::upgrades(&mut conn, &at, request.after.clone(), request.limit()).await?;
-            let total = if request.count { version::upgrades_total(&mut conn, &at).await? } else { 0 };
-            Ok::<_, Error>(Page::of(&request, rows, total, |row| row.sort_key.clone()))
+            let page: PageRequest<Vec<u8>> = PageRequest::new(ctx, "TemplateVersion", first, after.as_ref())?;
+            let rows = if page.after.is_some() {
+                let mut conn = app(ctx).database.read().await?;
+                let at = version::find(&mut conn, self.row.version_id).await?.ok_or(Error::NotFound("the version"))?;
+                version::upgrades(&mut conn, &at, page.after.clone(), page.limit()).await?
+            } else {
+                let key = FirstUpgradesKey { installation: self.row.id, limit: page.limit() };
+                load(ctx, key).await?.unwrap_or_default()
+            };
+            let count = if page.count { load(ctx, UpgradeCountKey(self.row.id)).await? } else { None };
+            Ok::<_, Error>(Page::of(&page, rows, count.unwrap_or_default(), |row| row.sort_key.clone()))
         };
         result.await.map(Into::into).graphql()
     }
@@ -341,8 +174,7 @@ impl Installation {
         #[graphql(desc = "At most so many, up to 100.")] first: Option<i32>,
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<UpgradeRecordConnection> {
-        let of = Some(self.row.id);
-        record::page_of(ctx, self.row.application_id, of, first, after.as_ref()).await.graphql()
+        record::of_installation(ctx, self.row.application_id, self.row.id, first, after.as_ref()).await.graphql()
     }
 
     /// Differences to its version that were kept.
@@ -359,11 +191,11 @@ impl InstallationQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Installation>> {
-        let id = id::decode(&id, "id").graphql()?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 
     /// What an installation would do, and everything that stands in its way.
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_installation(
         &self,
         ctx: &Context<'_>,
@@ -396,6 +228,7 @@ impl InstallationQuery {
     }
 
     /// What an upgrade would change, keep and offer.
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_upgrade(
         &self,
         ctx: &Context<'_>,
@@ -419,6 +252,7 @@ impl InstallationQuery {
     }
 
     /// What ending an installation would delete and keep.
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_uninstall(
         &self,
         ctx: &Context<'_>,
@@ -432,6 +266,7 @@ impl InstallationQuery {
 #[Object]
 impl InstallationMutation {
     /// Installs a version in a cluster, for a team that exists or is made on the way.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn install_template(
         &self,
         ctx: &Context<'_>,
@@ -453,6 +288,7 @@ impl InstallationMutation {
 
     /// Upgrades an installation. What is environment, configuration or storage stays as it is here, unless its change
     /// is accepted.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn upgrade_installation(
         &self,
         ctx: &Context<'_>,
@@ -476,6 +312,7 @@ impl InstallationMutation {
 
     /// Ends an installation: its objects are deleted in reverse order of dependencies. Persistent volumes are kept
     /// unless asked otherwise.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn uninstall(
         &self,
         ctx: &Context<'_>,
@@ -513,11 +350,15 @@ pub async fn of_application(
     first: Option<i32>,
     after: Option<&Cursor>,
 ) -> Result<InstallationConnection> {
-    let request = PageRequest::new(ctx, first, after)?;
-    let mut conn = app(ctx).database.read().await?;
-    let rows = rows::page(&mut conn, application, request.after, request.limit()).await?;
-    let total = if request.count { rows::total(&mut conn, application).await? } else { 0 };
-    Ok(Page::of(&request, rows, total, |row| (row.created_at, row.id)).into())
+    let page = PageRequest::new(ctx, "Installation", first, after)?;
+    let rows = if page.after.is_some() {
+        let mut conn = app(ctx).database.read().await?;
+        rows::page(&mut conn, application, page.after, page.limit()).await?
+    } else {
+        load(ctx, FirstInstallationsKey { application, limit: page.limit() }).await?.unwrap_or_default()
+    };
+    let count = if page.count { load(ctx, InstallationCountKey(application)).await? } else { None };
+    Ok(Page::of(&page, rows, count.unwrap_or_default(), |row| (row.created_at, row.id)).into())
 }
 
 fn decode_install(input: InstallTemplateInput) -> Result<Install> {
@@ -537,7 +378,7 @@ fn decode_install(input: InstallTemplateInput) -> Result<Install> {
         team,
         application,
         values: decode_values(input.values)?,
-        plan_digest: input.plan_digest,
+        plan_digest: decode_digest(input.plan_digest)?,
         progress_deadline_seconds: input.progress_deadline_seconds,
     })
 }
@@ -549,7 +390,7 @@ fn decode_upgrade(input: UpgradeInstallationInput) -> Result<Upgrade> {
         components: input.components.as_deref().map(decode_keys).transpose()?,
         accept: decode_accepted(input.accept)?,
         values: decode_values(input.values)?,
-        plan_digest: input.plan_digest,
+        plan_digest: decode_digest(input.plan_digest)?,
         roll_back_on_failure: input.on_failure == Some(OnFailure::RollBack),
         progress_deadline_seconds: input.progress_deadline_seconds,
     })
@@ -564,8 +405,10 @@ fn decode_uninstall(input: &UninstallInput) -> Result<Uninstall> {
 }
 
 fn decode_keys(ids: &[ID]) -> Result<BTreeSet<ComponentKey>> {
+    if ids.len() > MAX_COMPONENTS {
+        return Err(Error::invalid("TOO_MANY", ["components"], format!("at most {MAX_COMPONENTS} components at once")));
+    }
     ids.iter()
-        .take(1000)
         .map(|id| {
             id.parse().map_err(|_| {
                 let message = "this is no key of a component; use `key` of the version's components";

@@ -134,6 +134,7 @@ impl Library {
     }
 
     /// Each cluster, and whether its nodes reach the library.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn reachability(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ClusterReachability>> {
         let found = list::list_reachability(app(ctx), &self.row).await.graphql()?;
         Ok(found.into_iter().map(Into::into).collect())
@@ -143,6 +144,7 @@ impl Library {
 #[Object]
 impl LibraryMutation {
     /// Tries a registry and, if it answers and takes what is pushed, makes it the library. For administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn configure_library(
         &self,
         ctx: &Context<'_>,
@@ -169,6 +171,7 @@ impl LibraryMutation {
     }
 
     /// Pulls a tiny image from the library inside each cluster. For administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn check_library(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! Codes for requests that are refused before any resolver runs.
+//! What a request may cost, and codes for those that are refused before any resolver runs.
 
 use async_graphql::{
     ServerError, ServerResult, ValidationResult, Variables,
@@ -6,6 +6,20 @@ use async_graphql::{
     parser::types::ExecutableDocument,
 };
 use std::sync::Arc;
+
+/// What a mutation costs, for the limit on the complexity of a request.
+pub const MUTATION: usize = 200;
+
+/// What a plan costs: drivers render it, and clusters and registries are asked.
+pub const PLAN: usize = 500;
+
+/// What it costs to ask a cluster about everything that an application has there.
+pub const LIVE: usize = 200;
+
+/// What a list without pages costs that may be nested: as if there were ten of what is in it.
+pub fn several(of_each: usize) -> usize {
+    of_each.saturating_mul(10).saturating_add(10)
+}
 
 /// Gives errors of parsing and validation a code.
 pub struct Codes;

@@ -11,7 +11,7 @@ use async_graphql::{
     Context,
     dataloader::{DataLoader, Loader},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// What loads rows for one request.
 pub struct Rows {
@@ -42,7 +42,7 @@ where
 pub async fn load_many<K>(
     ctx: &Context<'_>,
     keys: impl IntoIterator<Item = K>,
-) -> Result<std::collections::HashMap<K, <Rows as Loader<K>>::Value>>
+) -> Result<HashMap<K, <Rows as Loader<K>>::Value>>
 where
     K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
     Rows: Loader<K, Error = Shared>,
@@ -55,4 +55,13 @@ fn share(error: Shared) -> Error {
         Error::Unavailable { message, .. } => Error::unavailable(message.clone()),
         _ => Error::Internal(error.into()),
     }
+}
+
+/// The parents of which first pages are loaded, by how many items each page has.
+pub fn by_limit<P>(pages: impl IntoIterator<Item = (i64, P)>) -> HashMap<i64, Vec<P>> {
+    let mut by_limit: HashMap<i64, Vec<P>> = HashMap::new();
+    for (limit, parent) in pages {
+        by_limit.entry(limit).or_default().push(parent);
+    }
+    by_limit
 }

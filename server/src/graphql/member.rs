@@ -79,6 +79,7 @@ payload! {
 impl MemberMutation {
     /// Makes somebody a member of an enterprise, or changes what they are. For its administrators; nobody raises their
     /// own role, and the last administrator stays one (LAST_ADMINISTRATOR).
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn set_member(
         &self,
         ctx: &Context<'_>,
@@ -93,6 +94,7 @@ impl MemberMutation {
     }
 
     /// Takes somebody out of an enterprise and all of its teams. For its administrators, and for whoever leaves.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn remove_member(
         &self,
         ctx: &Context<'_>,

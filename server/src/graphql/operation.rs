@@ -1,19 +1,19 @@
 //! Operations: durable, long-running jobs.
 
 use super::{
-    actor, app,
+    actor, app, asked,
     error::{IntoGraphql as _, UserError, answer},
     id,
-    loader::{Rows, Shared, load},
+    loader::{Rows, Shared, by_limit, load},
     page::{self, Cursor, Page, PageRequest},
 };
 use crate::{
     connection,
     error::{Error, Result},
     id::OperationId,
-    operation::feed::{EventCursor, FollowError, Patience, events_after},
+    operation::feed::{EventCursor, FollowError},
     payload,
-    service::{cancel_operation, find_application, retry_operation},
+    service::{cancel_operation, find_application, follow_operation, retry_operation},
     store::{event, operation as rows, step},
 };
 use async_graphql::{
@@ -152,6 +152,15 @@ pub struct OperationKey(pub OperationId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StepsKey(pub OperationId);
 
+/// Loads the first events of an operation: so many at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FirstEventsKey {
+    /// Which operation.
+    pub operation: OperationId,
+    /// How many.
+    pub limit: i64,
+}
+
 /// Input of `cancelOperation`.
 #[derive(InputObject)]
 pub struct CancelOperationInput {
@@ -206,6 +215,7 @@ impl Operation {
     }
 
     /// Its steps, fixed when it began.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn steps(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Step>> {
         load(ctx, StepsKey(self.row.id)).await.map(Option::unwrap_or_default).graphql()
     }
@@ -230,8 +240,13 @@ impl Operation {
     ) -> async_graphql::Result<OperationEventConnection> {
         let result = async {
             let start = start(self.row.id, after.as_ref())?;
-            let page: PageRequest<i64> = PageRequest::new(ctx, first, None)?;
-            let rows = find_application::list_events(app(ctx), self.row.id, start.sequence, page.limit()).await?;
+            let page: PageRequest<i64> = PageRequest::new(ctx, "OperationEvent", first, None)?;
+            let rows = if start.sequence > 0 {
+                find_application::list_events(app(ctx), self.row.id, start.sequence, page.limit()).await?
+            } else {
+                let key = FirstEventsKey { operation: self.row.id, limit: page.limit() };
+                load(ctx, key).await?.unwrap_or_default()
+            };
             let total = self.row.next_sequence - 1;
             // The cursors are those of the subscription, so that a client goes from one to the other.
             let mut page: Page<event::Event> = Page::of(&page, rows, total, |row| row.sequence);
@@ -275,8 +290,7 @@ impl OperationQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Operation>> {
-        let id = id::decode(&id, "id").graphql()?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
@@ -284,6 +298,7 @@ impl OperationQuery {
 impl OperationMutation {
     /// Stops an operation after the steps that run now. It can be retried, or rolled back. For developers of its team, and
     /// for administrators where it belongs to no team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn cancel_operation(
         &self,
         ctx: &Context<'_>,
@@ -298,6 +313,7 @@ impl OperationMutation {
 
     /// Runs what failed of an operation again, as a new one that plans from what is there (CANNOT_RETRY where there is
     /// nothing to run, NEWER_RECORD where something newer stands above it). For developers of its team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn retry_operation(
         &self,
         ctx: &Context<'_>,
@@ -313,7 +329,8 @@ impl OperationMutation {
 
 #[Subscription]
 impl OperationSubscription {
-    /// Replays the operation's events after the cursor, then follows it to its end. A client that is too slow is cut off
+    /// Replays the operation's events after the cursor, then follows it to its end. It ends when the operation may not be
+    /// seen any more. A client that is too slow is cut off
     /// with the code RESUME: it subscribes again after the last event that arrived.
     async fn operation_events(
         &self,
@@ -321,14 +338,13 @@ impl OperationSubscription {
         #[graphql(desc = "Which.")] operation_id: ID,
         #[graphql(desc = "Only what happened after this.")] after: Option<Cursor>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<OperationEvent>>> {
-        let app = app(ctx);
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&operation_id, "operationId")?;
-            let found = find_application::find_operation(app, actor(ctx)?, id).await?;
-            start(found.id, after.as_ref())
+            find_application::find_operation(app(ctx), actor, id).await?;
+            follow_operation::follow_operation(app(ctx), actor, start(id, after.as_ref())?).await
         };
-        let start = result.await.graphql()?;
-        let events = events_after(app.database.clone(), &app.feed, start, Patience::default());
+        let events = result.await.graphql()?;
         Ok(events.map(|event| event.map(Into::into).map_err(follow_error)))
     }
 }
@@ -430,5 +446,24 @@ impl Loader<StepsKey> for Rows {
             steps.entry(StepsKey(row.operation_id)).or_default().push(row.into());
         }
         Ok(steps)
+    }
+}
+
+impl Loader<FirstEventsKey> for Rows {
+    type Value = Vec<event::Event>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[FirstEventsKey]) -> Result<HashMap<FirstEventsKey, Self::Value>, Shared> {
+        let found = async {
+            let mut events: HashMap<FirstEventsKey, Self::Value> = HashMap::new();
+            let mut conn = self.app.database.read().await?;
+            for (limit, operations) in by_limit(keys.iter().map(|key| (key.limit, key.operation))) {
+                for row in event::first_pages(&mut conn, &operations, limit).await? {
+                    events.entry(FirstEventsKey { operation: row.operation_id, limit }).or_default().push(row);
+                }
+            }
+            Ok::<_, Error>(events)
+        };
+        found.await.map_err(Arc::new)
     }
 }

@@ -48,6 +48,8 @@ pub struct PageInfo {
 /// Which page is asked for. `A` is what the list is ordered by.
 #[derive(Debug, Clone)]
 pub struct PageRequest<A> {
+    /// Of which list: the name of its node type. A cursor of another list is refused.
+    pub list: &'static str,
     /// Items at most.
     pub first: i64,
     /// The order key of the item before.
@@ -76,29 +78,31 @@ pub fn cost(first: Option<i32>, of_each: usize) -> usize {
 }
 
 impl Cursor {
-    /// A cursor of an order key.
-    pub fn of(key: &impl Serialize) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default()))
+    /// A cursor of an order key in a list.
+    pub fn of(list: &str, key: &impl Serialize) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(list, key)).unwrap_or_default()))
     }
 
-    /// The order key of a cursor.
-    pub fn key<A: DeserializeOwned>(&self) -> Result<A> {
-        URL_SAFE_NO_PAD.decode(&self.0).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| {
+    /// The order key of a cursor of this list.
+    pub fn key<A: DeserializeOwned>(&self, list: &str) -> Result<A> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.0).ok();
+        let parts = bytes.and_then(|bytes| serde_json::from_slice::<(String, A)>(&bytes).ok());
+        parts.filter(|(of, _)| of == list).map(|(_, key)| key).ok_or_else(|| {
             Error::invalid("INVALID_CURSOR", ["after"], "this is no cursor of this list; use one that the server gave")
         })
     }
 }
 
 impl<A: DeserializeOwned> PageRequest<A> {
-    /// Checks the arguments of a list field.
-    pub fn new(ctx: &Context<'_>, first: Option<i32>, after: Option<&Cursor>) -> Result<Self> {
+    /// Checks the arguments of a list field; `list` is the name of its node type.
+    pub fn new(ctx: &Context<'_>, list: &'static str, first: Option<i32>, after: Option<&Cursor>) -> Result<Self> {
         let first = first.unwrap_or(DEFAULT_FIRST);
         if !(0..=MAX_FIRST).contains(&first) {
             let message = format!("a page has 0 to {MAX_FIRST} items, not {first}");
             return Err(Error::invalid("INVALID_PAGE", ["first"], message));
         }
-        let after = after.map(Cursor::key).transpose()?;
-        Ok(Self { first: first.into(), after, count: ctx.look_ahead().field("totalCount").exists() })
+        let after = after.map(|after| after.key(list)).transpose()?;
+        Ok(Self { list, first: first.into(), after, count: ctx.look_ahead().field("totalCount").exists() })
     }
 }
 
@@ -115,7 +119,7 @@ impl<T> Page<T> {
         let first = usize::try_from(request.first).unwrap_or(0);
         let has_next = rows.len() > first;
         rows.truncate(first);
-        let items = rows.into_iter().map(|row| (Cursor::of(&key(&row)), row)).collect();
+        let items = rows.into_iter().map(|row| (Cursor::of(request.list, &key(&row)), row)).collect();
         Self { items, has_next, has_previous: request.after.is_some(), total }
     }
 
@@ -138,6 +142,16 @@ impl<T> Page<T> {
             end_cursor: self.items.last().map(|(cursor, _)| cursor.clone()),
         }
     }
+}
+
+/// A page of what was read whole. It is put in the order of its keys here: a database may order texts otherwise.
+pub fn in_memory<T, K: Serialize + Ord>(page: &PageRequest<K>, mut all: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
+    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    let limit = usize::try_from(page.limit()).unwrap_or(0);
+    all.sort_by_cached_key(&key);
+    let is_after = |one: &T| page.after.as_ref().is_none_or(|after| key(one) > *after);
+    let rows = all.into_iter().filter(is_after).take(limit).collect();
+    Page::of(page, rows, total, key)
 }
 
 /// Defines the connection and edge types of a node type, in the form of the Relay specification.
@@ -181,4 +195,36 @@ macro_rules! connection {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_is_lost_whatever_order_the_database_has() {
+        let rows = || ["b", "Zebra", "a", "ähre", "B"].map(str::to_owned).to_vec();
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let request = PageRequest { list: "Word", first: 2, after, count: true };
+            let page = in_memory(&request, rows(), Clone::clone);
+            assert_eq!(page.total, 5);
+            seen.extend(page.items.iter().map(|(_, row)| row.clone()));
+            if !page.has_next {
+                break;
+            }
+            after = page.info().end_cursor.map(|cursor| cursor.key("Word").unwrap());
+        }
+        let mut expected = rows();
+        expected.sort_unstable();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_cursor_is_of_one_list() {
+        let cursor = Cursor::of("Team", &"shop");
+        assert_eq!(cursor.key::<String>("Team").unwrap(), "shop");
+        assert!(cursor.key::<String>("TeamMember").is_err());
+        assert!(cursor.key::<i64>("Team").is_err());
+    }
 }

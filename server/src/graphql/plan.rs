@@ -1,7 +1,8 @@
 //! Plans: what an operation will do, decided and shown before it begins.
 
+use crate::error::{Error, Result};
 use async_graphql::{Enum, ID, SimpleObject};
-use ropeway_domain::{change as changes, plan as domain};
+use ropeway_domain::{Digest, change as changes, plan as domain};
 
 /// Everything that a person sees before agreeing. Executing it names its digest; where that does not hold any more, it
 /// is refused and the new plan is returned.
@@ -189,4 +190,10 @@ pub fn owner_key(owner: changes::Owner) -> ID {
         changes::Owner::Component(key) => ID(key.to_string()),
         changes::Owner::Resource(key) => ID(key.to_string()),
     }
+}
+
+/// The digest of the plan that a person looked at.
+pub fn decode_digest(text: Option<String>) -> Result<Option<Digest>> {
+    let parsed = text.map(Digest::try_from).transpose();
+    parsed.map_err(|error| Error::invalid("INVALID_DIGEST", ["planDigest"], error.to_string()))
 }

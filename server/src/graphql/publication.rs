@@ -1,43 +1,42 @@
 //! Publications: the acts that make versions.
 
 mod input;
+mod load;
+mod plan;
 
 pub use input::{
     ComponentKeyInput, PublishComponentInput, PublishConfigFileInput, PublishResourceInput, SubmitPublicationInput,
 };
+pub use load::{AuthorKey, FirstPublicationsKey, PublicationCountKey, PublicationImagesKey, PublicationKey};
+pub use plan::{PublicationPlan, UndecidedSecret};
 
 use super::{
     actor, app,
-    application::{Application, Drift, WholeKey},
-    error::UserError,
-    error::{IntoGraphql as _, answer, graphql_error},
+    application::{Application, WholeKey},
+    asked,
+    error::{IntoGraphql as _, UserError, answer},
     id,
-    loader::{Rows, Shared, load},
+    loader::load,
     operation::{Operation, OperationKey, StepState},
-    page::{Cursor, PageRequest},
-    plan::{Blocker, Change, owner_key},
+    page::{Cursor, Page, PageRequest},
     scalar::ByteCount,
     template::{AppTemplate, TemplateKey},
-    version::{
-        TemplateComponent, TemplateResource, TemplateVersion, VersionKey, template_components, template_resources,
-    },
-    workload::SecretDecision,
+    version::{TemplateVersion, VersionKey},
 };
 use crate::{
     connection,
     error::{self, Error, Result},
-    id::{ApplicationId, PublicationId, UserId},
+    id::{ApplicationId, PublicationId},
     payload,
     service::{
         abandon_publication, confirm_publication, list_publications, plan_publication, retry_publication,
         submit_publication::{self, Submitted},
     },
-    store::{publication as rows, user},
+    store::publication as rows,
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use ropeway_domain::{model, operation as domain, publication::Undecided};
-use std::{collections::HashMap, sync::Arc};
+use ropeway_domain::operation as domain;
 
 /// Where a publication is.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +66,7 @@ pub struct Publication {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct ImageSync {
     /// What people call the component that runs it.
-    pub component: String,
+    pub component: Option<String>,
     /// Where it comes from, by digest; within the library's registry where that has it already.
     pub source: String,
     /// The repository within the library's registry.
@@ -84,47 +83,6 @@ pub struct ImageSync {
     pub error: Option<String>,
 }
 
-/// Everything that a publication would contain, to be reviewed and edited before it is submitted.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct PublicationPlan {
-    /// The components, as they would be published. Proposals stand where decisions are missing.
-    pub components: Vec<TemplateComponent>,
-    /// The Kubernetes resources, as they would be published.
-    pub kubernetes_resources: Vec<TemplateResource>,
-    /// Values that look like secrets and still need a decision, with a proposal.
-    pub undecided: Vec<UndecidedSecret>,
-    /// What publishing again under this number would replace. The revision is kept for those who run it.
-    pub replaces: Option<TemplateVersion>,
-    /// Where the cluster differs from what was deployed. It blocks until `onDrift` says what is published.
-    pub drift: Vec<Drift>,
-    /// Edits that are not deployed. They block until `onDrift` says what is published.
-    pub undeployed: Vec<Change>,
-    /// What must be settled before it can be submitted.
-    pub blockers: Vec<Blocker>,
-    /// What does not stop it.
-    pub warnings: Vec<String>,
-    /// The digest that the version would have: publishing the same again makes no new revision.
-    pub content_digest: String,
-    /// Over all that the plan rests on. Submitting it names it.
-    pub digest: String,
-}
-
-/// A value that looks like a secret and needs a decision.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct UndecidedSecret {
-    /// The key of the component or Kubernetes resource in its application.
-    pub owner: ID,
-    /// What people call that.
-    pub component: Option<String>,
-    /// The name of the variable or entry, or the path of the file.
-    pub name: String,
-    /// In which list it is: `environment`, `connectionInfo`, `configFiles` or `secretData`, and its name there.
-    #[graphql(name = "where")]
-    pub place: String,
-    /// What is proposed.
-    pub proposal: SecretDecision,
-}
-
 /// Queries of publications.
 #[derive(Default)]
 pub struct PublicationQuery;
@@ -132,18 +90,6 @@ pub struct PublicationQuery;
 /// Mutations of publications.
 #[derive(Default)]
 pub struct PublicationMutation;
-
-/// Loads a publication. Whoever uses it knows that it may be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicationKey(pub PublicationId);
-
-/// Loads the images of a publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicationImagesKey(pub PublicationId);
-
-/// Loads what people call the author of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AuthorKey(pub UserId);
 
 /// Input of `retryPublication`.
 #[derive(InputObject)]
@@ -256,7 +202,7 @@ impl Publication {
     }
 
     /// Its images and how far their copies are.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn images(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<ImageSync>> {
         let rows = load(ctx, PublicationImagesKey(self.row.id)).await.map(Option::unwrap_or_default).graphql()?;
         Ok(rows.into_iter().map(Into::into).collect())
@@ -297,13 +243,12 @@ impl PublicationQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Publication>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 
     /// Everything that a publication would contain, to be reviewed and edited before it is submitted. The cluster and the
     /// registries of all images are asked now.
-    #[graphql(complexity = "200 + child_complexity")]
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_publication(
         &self,
         ctx: &Context<'_>,
@@ -318,6 +263,7 @@ impl PublicationQuery {
 impl PublicationMutation {
     /// Stores the publication and begins the sync of its images. Refused, with every reason at once, while anything
     /// stands in its way or any secret is undecided.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn submit_publication(
         &self,
         ctx: &Context<'_>,
@@ -341,14 +287,16 @@ impl PublicationMutation {
     }
 
     /// Copies again what is missing of a publication that failed.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn retry_publication(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] input: RetryPublicationInput,
     ) -> async_graphql::Result<RetryPublicationPayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.publication_id, "publicationId")?;
-            retry_publication::retry_publication(app(ctx), actor(ctx)?, id).await
+            retry_publication::retry_publication(app(ctx), actor, id).await
         };
         answer(result.await, |(publication, operation)| RetryPublicationPayload {
             publication: Some(publication.into()),
@@ -358,27 +306,31 @@ impl PublicationMutation {
     }
 
     /// Makes the version: from here on it can be installed by whoever sees the template.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn confirm_publication(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] input: ConfirmPublicationInput,
     ) -> async_graphql::Result<ConfirmPublicationPayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.publication_id, "publicationId")?;
-            confirm_publication::confirm_publication(app(ctx), actor(ctx)?, id).await
+            confirm_publication::confirm_publication(app(ctx), actor, id).await
         };
         answer(result.await, |row| ConfirmPublicationPayload { publication: Some(row.into()), errors: Vec::new() })
     }
 
     /// Gives up a publication that is not published, and ends its sync. Nobody else's is touched.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn abandon_publication(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] input: AbandonPublicationInput,
     ) -> async_graphql::Result<AbandonPublicationPayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.publication_id, "publicationId")?;
-            abandon_publication::abandon_publication(app(ctx), actor(ctx)?, id).await
+            abandon_publication::abandon_publication(app(ctx), actor, id).await
         };
         answer(result.await, |row| AbandonPublicationPayload { publication: Some(row.into()), errors: Vec::new() })
     }
@@ -394,7 +346,7 @@ impl From<rows::PublicationImage> for ImageSync {
     fn from(row: rows::PublicationImage) -> Self {
         let bytes = |count: i64| u64::try_from(count).unwrap_or_default().into();
         Self {
-            component: row.component_name,
+            component: Some(row.component_name),
             source: row.source,
             target: row.repository,
             digest: Some(row.digest),
@@ -403,89 +355,6 @@ impl From<rows::PublicationImage> for ImageSync {
             bytes_total: bytes(row.bytes_total),
             error: row.error,
         }
-    }
-}
-
-impl From<plan_publication::PublicationPlan> for PublicationPlan {
-    fn from(plan: plan_publication::PublicationPlan) -> Self {
-        let preview = plan.preview;
-        Self {
-            components: template_components(&preview.content),
-            kubernetes_resources: template_resources(&preview.content),
-            undecided: preview.undecided.into_iter().map(Into::into).collect(),
-            replaces: plan.replaces.map(Into::into),
-            drift: plan.drift.into_iter().map(Into::into).collect(),
-            undeployed: plan.undeployed.into_iter().map(Into::into).collect(),
-            blockers: preview.blockers.into_iter().map(Into::into).collect(),
-            warnings: preview.warnings,
-            content_digest: preview.digest.to_string(),
-            digest: plan.digest.to_string(),
-        }
-    }
-}
-
-impl From<Undecided> for UndecidedSecret {
-    fn from(item: Undecided) -> Self {
-        Self {
-            owner: owner_key(item.place.owner),
-            component: Some(item.owner_name),
-            name: item.name,
-            place: item.place.path,
-            proposal: match item.proposal {
-                model::SecretDecision::Generate(_) => SecretDecision::Generate,
-                model::SecretDecision::Ask => SecretDecision::Ask,
-                model::SecretDecision::Public => SecretDecision::Public,
-            },
-        }
-    }
-}
-
-impl Loader<PublicationKey> for Rows {
-    type Value = rows::Publication;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[PublicationKey]) -> Result<HashMap<PublicationKey, rows::Publication>, Shared> {
-        let ids: Vec<PublicationId> = keys.iter().map(|key| key.0).collect();
-        let found = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::by_ids(&mut conn, &ids).await?)
-        };
-        let found = found.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (PublicationKey(row.id), row)).collect())
-    }
-}
-
-impl Loader<PublicationImagesKey> for Rows {
-    type Value = Vec<rows::PublicationImage>;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[PublicationImagesKey]) -> Result<HashMap<PublicationImagesKey, Self::Value>, Shared> {
-        let ids: Vec<PublicationId> = keys.iter().map(|key| key.0).collect();
-        let found = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::images(&mut conn, &ids).await?)
-        };
-        let mut of: HashMap<PublicationImagesKey, Self::Value> = HashMap::new();
-        for row in found.await.map_err(Arc::new)? {
-            of.entry(PublicationImagesKey(row.publication_id)).or_default().push(row);
-        }
-        Ok(of)
-    }
-}
-
-impl Loader<AuthorKey> for Rows {
-    type Value = String;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[AuthorKey]) -> Result<HashMap<AuthorKey, String>, Shared> {
-        let Some(actor) = &self.actor else { return Ok(HashMap::new()) };
-        let ids: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let found = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(user::by_ids(&mut conn, &ids, actor.user_id).await?)
-        };
-        let found = found.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (AuthorKey(row.id), row.display_name)).collect())
     }
 }
 
@@ -502,8 +371,14 @@ pub(super) async fn of_application(
     first: Option<i32>,
     after: Option<&Cursor>,
 ) -> Result<PublicationConnection> {
-    let page = PageRequest::new(ctx, first, after)?;
-    list_publications::list_publications(app(ctx), actor(ctx)?, id, page).await.map(Into::into)
+    let page = PageRequest::new(ctx, "Publication", first, after)?;
+    let rows = if page.after.is_some() {
+        list_publications::list_publications(app(ctx), actor(ctx)?, id, &page).await?
+    } else {
+        load(ctx, FirstPublicationsKey { application: id, limit: page.limit() }).await?.unwrap_or_default()
+    };
+    let count = if page.count { load(ctx, PublicationCountKey(id)).await? } else { None };
+    Ok(Page::of(&page, rows, count.unwrap_or_default(), |row| (row.created_at, row.id)).into())
 }
 
 fn stale() -> UserError {

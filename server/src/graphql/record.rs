@@ -1,15 +1,19 @@
 //! Upgrade records: what upgrades and rollbacks did.
 
+mod load;
+
+pub use load::{FirstRecordsKey, NewestKey, RecordCountKey, RecordKey, RecordsOf};
+
 use super::{
-    actor, app,
+    actor, app, asked,
     deployment::stale,
     error::{IntoGraphql as _, Payload as _, UserError, answer},
     id,
     installation::{Installation, InstallationKey, decode_accepted},
-    loader::{Rows, Shared, load},
+    loader::load,
     operation::{Operation, OperationKey},
     page::{Cursor, Page, PageRequest},
-    plan::{Change, LeftForPeople, Plan},
+    plan::{Change, LeftForPeople, Plan, decode_digest},
     version::{TemplateVersion, VersionKey},
 };
 use crate::{
@@ -25,10 +29,9 @@ use crate::{
     },
     store::record::{self as rows, RecordKind},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use ropeway_domain::{access::TeamAction, operation as domain};
-use std::{collections::HashMap, sync::Arc};
 
 /// One upgrade or rollback of an installation, with what it changed.
 #[derive(Debug, Clone)]
@@ -125,44 +128,6 @@ payload! {
     }
 }
 
-/// Loads the sequence of the newest record of an installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NewestKey(pub InstallationId);
-
-/// Loads a record by its id. Whoever uses it knows that it may be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RecordKey(pub RecordId);
-
-impl Loader<NewestKey> for Rows {
-    type Value = i64;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[NewestKey]) -> Result<HashMap<NewestKey, i64>, Self::Error> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let result = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::newest_sequences(&mut conn, &ids).await?)
-        };
-        let found = result.await.map_err(Arc::new)?;
-        Ok(found.into_iter().filter_map(|(id, newest)| Some((NewestKey(id), newest?))).collect())
-    }
-}
-
-impl Loader<RecordKey> for Rows {
-    type Value = rows::Record;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Self::Error> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let result = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::by_ids(&mut conn, &ids).await?)
-        };
-        let found = result.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (RecordKey(row.id), row)).collect())
-    }
-}
-
 /// Queries of upgrade records.
 #[derive(Default)]
 pub struct RecordQuery;
@@ -181,8 +146,9 @@ impl UpgradeRecord {
     }
 
     /// Of which installation it is.
-    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Installation>> {
-        Ok(load(ctx, InstallationKey(self.row.installation_id)).await.graphql()?.map(Into::into))
+    async fn installation(&self, ctx: &Context<'_>) -> async_graphql::Result<Installation> {
+        let row = load(ctx, InstallationKey(self.row.installation_id)).await.graphql()?;
+        row.map(Into::into).ok_or(Error::NotFound("the installation")).graphql()
     }
 
     /// Whether it goes forward or back.
@@ -274,17 +240,18 @@ impl RecordQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<UpgradeRecord>> {
-        let id = id::decode(&id, "id").graphql()?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 
     /// What a rollback would change, and what it would leave.
+    #[graphql(complexity = "super::limits::PLAN + child_complexity")]
     async fn plan_rollback(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be taken back.")] input: PlanRollbackInput,
     ) -> async_graphql::Result<Plan> {
         let result = async {
+            let actor = actor(ctx)?;
             let input = RollBack {
                 record_id: id::decode(&input.record_id, "recordId")?,
                 accept: decode_accepted(input.accept)?,
@@ -292,7 +259,7 @@ impl RecordQuery {
                 acknowledge_newer: true,
                 progress_deadline_seconds: None,
             };
-            roll_back_upgrade::plan(app(ctx), actor(ctx)?, &input).await
+            roll_back_upgrade::plan(app(ctx), actor, &input).await
         };
         result.await.map(Into::into).graphql()
     }
@@ -302,20 +269,22 @@ impl RecordQuery {
 impl RecordMutation {
     /// Takes an upgrade, or a rollback, back. It deletes nothing that was added, and changes no environment,
     /// configuration, storage or number of replicas that a person set since.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn roll_back_upgrade(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be taken back.")] input: RollBackUpgradeInput,
     ) -> async_graphql::Result<RollBackUpgradePayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let input = RollBack {
                 record_id: id::decode(&input.record_id, "recordId")?,
                 accept: decode_accepted(input.accept)?,
-                plan_digest: input.plan_digest,
+                plan_digest: decode_digest(input.plan_digest)?,
                 acknowledge_newer: input.acknowledge_newer.unwrap_or(false),
                 progress_deadline_seconds: input.progress_deadline_seconds,
             };
-            roll_back_upgrade::roll_back_upgrade(app(ctx), actor(ctx)?, &input).await
+            roll_back_upgrade::roll_back_upgrade(app(ctx), actor, &input).await
         };
         answer(result.await, |executed| match executed {
             Executed::Begun { subject, operation } => RollBackUpgradePayload {
@@ -331,14 +300,16 @@ impl RecordMutation {
     }
 
     /// Runs again what failed of an upgrade or a rollback, planned anew from what is there.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn retry_upgrade(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which record.")] input: RetryUpgradeInput,
     ) -> async_graphql::Result<RetryUpgradePayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.record_id, "recordId")?;
-            retry_rollout::retry_upgrade(app(ctx), actor(ctx)?, id).await
+            retry_rollout::retry_upgrade(app(ctx), actor, id).await
         };
         answer(result.await, |(record, operation)| RetryUpgradePayload {
             upgrade_record: Some(record.into()),
@@ -374,17 +345,32 @@ pub async fn of_application(
     page_of(ctx, application, None, first, after).await
 }
 
-/// A page of records, of an application or of one of its installations.
-pub async fn page_of(
+/// A page of the records of an installation that the caller may see.
+pub async fn of_installation(
+    ctx: &Context<'_>,
+    application: ApplicationId,
+    installation: InstallationId,
+    first: Option<i32>,
+    after: Option<&Cursor>,
+) -> Result<UpgradeRecordConnection> {
+    page_of(ctx, application, Some(installation), first, after).await
+}
+
+async fn page_of(
     ctx: &Context<'_>,
     application: ApplicationId,
     installation: Option<InstallationId>,
     first: Option<i32>,
     after: Option<&Cursor>,
 ) -> Result<UpgradeRecordConnection> {
-    let request = PageRequest::new(ctx, first, after)?;
-    let mut conn = app(ctx).database.read().await?;
-    let rows = rows::page(&mut conn, application, installation, request.after, request.limit()).await?;
-    let total = if request.count { rows::total(&mut conn, application, installation).await? } else { 0 };
-    Ok(Page::of(&request, rows, total, |row| (row.created_at, row.id)).into())
+    let page = PageRequest::new(ctx, "UpgradeRecord", first, after)?;
+    let of = installation.map_or(RecordsOf::Application(application), RecordsOf::Installation);
+    let rows = if page.after.is_some() {
+        let mut conn = app(ctx).database.read().await?;
+        rows::page(&mut conn, application, installation, page.after, page.limit()).await?
+    } else {
+        load(ctx, FirstRecordsKey { of, limit: page.limit() }).await?.unwrap_or_default()
+    };
+    let count = if page.count { load(ctx, RecordCountKey(of)).await? } else { None };
+    Ok(Page::of(&page, rows, count.unwrap_or_default(), |row| (row.created_at, row.id)).into())
 }

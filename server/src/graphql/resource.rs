@@ -140,6 +140,7 @@ impl KubernetesResource {
 impl ResourceMutation {
     /// Creates or replaces another object of an application, by apiVersion, kind and name. It is applied with the next
     /// deployment. For developers of the team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn set_kubernetes_resource(
         &self,
         ctx: &Context<'_>,
@@ -161,6 +162,7 @@ impl ResourceMutation {
 
     /// Removes another object of an application: with the next deployment, if it is in the cluster. For developers of the
     /// team.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn remove_kubernetes_resource(
         &self,
         ctx: &Context<'_>,

@@ -3,10 +3,11 @@
 use super::{
     actor, app,
     application::{self, ApplicationConnection},
+    asked,
     cluster::{Cluster, cluster_of},
-    error::{IntoGraphql as _, answer, graphql_error},
+    error::{IntoGraphql as _, answer},
     id,
-    loader::{Rows, Shared, load},
+    loader::{Rows, Shared, by_limit, load},
     page::{self, Cursor, Page, PageRequest},
     user::User,
 };
@@ -67,7 +68,8 @@ pub struct TeamQuery;
 #[derive(Default)]
 pub struct TeamMutation;
 
-/// Loads a team. Whoever uses it knows that it may be seen.
+/// Loads a team, if the person who asks may see it: what belongs to a team may be seen by more people than the team, such
+/// as a template of the enterprise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TeamKey(pub TeamId);
 
@@ -213,6 +215,7 @@ impl Team {
     }
 
     /// The clusters on which it is opened.
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn openings(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TeamOpening>> {
         load(ctx, OpeningsKey(self.row.id)).await.map(Option::unwrap_or_default).graphql()
     }
@@ -238,7 +241,7 @@ impl Team {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<TeamMemberConnection> {
         let result = async {
-            let page: PageRequest<String> = PageRequest::new(ctx, first, after.as_ref())?;
+            let page: PageRequest<String> = PageRequest::new(ctx, "TeamMember", first, after.as_ref())?;
             let rows = if page.after.is_some() {
                 list::list_team_members(app(ctx), self.row.id, &page).await?
             } else {
@@ -274,14 +277,14 @@ impl TeamQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<Team>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
 #[Object]
 impl TeamMutation {
     /// Creates a team and makes the person who asks its owner. For every member of the enterprise.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn create_team(
         &self,
         ctx: &Context<'_>,
@@ -301,6 +304,7 @@ impl TeamMutation {
     }
 
     /// Opens a team on another cluster. For its owners and for administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn open_team_on_cluster(
         &self,
         ctx: &Context<'_>,
@@ -317,6 +321,7 @@ impl TeamMutation {
 
     /// Makes somebody a member of a team, or changes what they are. For its owners and for administrators; nobody raises
     /// their own role, and the last owner stays one (LAST_OWNER).
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn set_team_member(
         &self,
         ctx: &Context<'_>,
@@ -335,6 +340,7 @@ impl TeamMutation {
     }
 
     /// Takes somebody out of a team. For its owners, for administrators, and for whoever leaves.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn remove_team_member(
         &self,
         ctx: &Context<'_>,
@@ -354,6 +360,7 @@ impl TeamMutation {
     }
 
     /// Deletes a team that nothing uses (TEAM_IN_USE). Its namespaces stay. For its owners and for administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn delete_team(
         &self,
         ctx: &Context<'_>,
@@ -384,12 +391,9 @@ impl Loader<TeamKey> for Rows {
     type Error = Shared;
 
     async fn load(&self, keys: &[TeamKey]) -> Result<HashMap<TeamKey, Team>, Shared> {
+        let Some(actor) = &self.actor else { return Ok(HashMap::new()) };
         let ids: Vec<TeamId> = keys.iter().map(|key| key.0).collect();
-        let found = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(rows::by_ids(&mut conn, &ids).await?)
-        };
-        let found = found.await.map_err(Arc::new)?;
+        let found = find::find_teams(&self.app, actor, &ids).await.map_err(Arc::new)?;
         Ok(found.into_iter().map(|row| (TeamKey(row.id), row.into())).collect())
     }
 }
@@ -418,14 +422,10 @@ impl Loader<FirstMembersKey> for Rows {
     type Error = Shared;
 
     async fn load(&self, keys: &[FirstMembersKey]) -> Result<HashMap<FirstMembersKey, Self::Value>, Shared> {
-        let mut by_limit: HashMap<i64, Vec<TeamId>> = HashMap::new();
-        for key in keys {
-            by_limit.entry(key.limit).or_default().push(key.team);
-        }
         let found = async {
             let mut members: HashMap<FirstMembersKey, Self::Value> = HashMap::new();
             let mut conn = self.app.database.read().await?;
-            for (limit, teams) in by_limit {
+            for (limit, teams) in by_limit(keys.iter().map(|key| (key.limit, key.team))) {
                 for row in rows::first_members(&mut conn, &teams, limit).await? {
                     members.entry(FirstMembersKey { team: row.0.team_id, limit }).or_default().push(row);
                 }

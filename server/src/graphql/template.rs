@@ -1,11 +1,11 @@
 //! Templates: the library's published applications.
 
 use super::{
-    actor, app,
+    actor, app, asked,
     enterprise::Enterprise,
-    error::{IntoGraphql as _, answer, graphql_error},
+    error::{IntoGraphql as _, answer},
     id,
-    loader::{Rows, Shared, load},
+    loader::{Rows, Shared, by_limit, load},
     page::{self, Cursor, Page, PageRequest},
     team::{Team, TeamKey},
     version::{TemplateVersion, TemplateVersionConnection},
@@ -173,7 +173,7 @@ impl AppTemplate {
         self.row.scope.0.into()
     }
 
-    /// The team that it belongs to; of enterprise scope it may have none.
+    /// The team that it belongs to; of enterprise scope it may have none. Null for those who may not see that team.
     async fn team(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Team>> {
         match self.row.team_id {
             Some(id) => load(ctx, TeamKey(id)).await.graphql(),
@@ -206,9 +206,9 @@ impl AppTemplate {
         #[graphql(desc = "Those after this cursor.")] after: Option<Cursor>,
     ) -> async_graphql::Result<TemplateVersionConnection> {
         let result = async {
-            let page: PageRequest<String> = PageRequest::new(ctx, first, after.as_ref())?;
+            let page: PageRequest<String> = PageRequest::new(ctx, "TemplateVersion", first, after.as_ref())?;
             let after = page.after.as_deref().map(decode_sort_key).transpose()?;
-            let by_key = PageRequest { first: page.first, after, count: page.count };
+            let by_key = PageRequest { list: page.list, first: page.first, after, count: page.count };
             let rows = if by_key.after.is_some() {
                 list_templates::list_versions(app(ctx), self.row.id, &by_key).await?
             } else {
@@ -240,8 +240,7 @@ impl TemplateQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<AppTemplate>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
@@ -249,12 +248,14 @@ impl TemplateQuery {
 impl TemplateMutation {
     /// Creates a template, to which versions are published then. For developers of its team; without a team, for
     /// administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn create_template(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is created.")] input: CreateTemplateInput,
     ) -> async_graphql::Result<CreateTemplatePayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let input = CreateTemplate {
                 enterprise_id: id::decode(&input.enterprise_id, "enterpriseId")?,
                 team_id: id::decode_option(input.team_id.as_ref(), "teamId")?,
@@ -264,18 +265,20 @@ impl TemplateMutation {
                 description: input.description.unwrap_or_default(),
                 logo: input.logo,
             };
-            create_template::create_template(app(ctx), actor(ctx)?, &input).await
+            create_template::create_template(app(ctx), actor, &input).await
         };
         answer(result.await, |row| CreateTemplatePayload { template: Some(row.into()), errors: Vec::new() })
     }
 
     /// Changes what is said of a template, and who sees it.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn update_template(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is changed.")] input: UpdateTemplateInput,
     ) -> async_graphql::Result<UpdateTemplatePayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let input = UpdateTemplate {
                 template_id: id::decode(&input.template_id, "templateId")?,
                 name: input.name,
@@ -285,20 +288,22 @@ impl TemplateMutation {
                 description: input.description,
                 logo: input.logo,
             };
-            update_template::update_template(app(ctx), actor(ctx)?, &input).await
+            update_template::update_template(app(ctx), actor, &input).await
         };
         answer(result.await, |row| UpdateTemplatePayload { template: Some(row.into()), errors: Vec::new() })
     }
 
     /// Deletes a template with its versions, unless something uses it. Images stay in the library's registry.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn delete_template(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is deleted.")] input: DeleteTemplateInput,
     ) -> async_graphql::Result<DeleteTemplatePayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.template_id, "templateId")?;
-            delete_template::delete_template(app(ctx), actor(ctx)?, id).await
+            delete_template::delete_template(app(ctx), actor, id).await
         };
         answer(result.await, |row| DeleteTemplatePayload { template_id: Some(id::encode(row.id)), errors: Vec::new() })
     }
@@ -363,14 +368,10 @@ impl Loader<FirstVersionsKey> for Rows {
     type Error = Shared;
 
     async fn load(&self, keys: &[FirstVersionsKey]) -> Result<HashMap<FirstVersionsKey, Self::Value>, Shared> {
-        let mut by_limit: HashMap<i64, Vec<TemplateId>> = HashMap::new();
-        for key in keys {
-            by_limit.entry(key.limit).or_default().push(key.template);
-        }
         let found = async {
             let mut versions: HashMap<FirstVersionsKey, Self::Value> = HashMap::new();
             let mut conn = self.app.database.read().await?;
-            for (limit, templates) in by_limit {
+            for (limit, templates) in by_limit(keys.iter().map(|key| (key.limit, key.template))) {
                 for row in version::first_pages(&mut conn, &templates, limit).await? {
                     versions.entry(FirstVersionsKey { template: row.template_id, limit }).or_default().push(row);
                 }
@@ -410,7 +411,7 @@ pub(super) async fn of_enterprise(
     after: Option<&Cursor>,
     wanted: Wanted,
 ) -> Result<AppTemplateConnection> {
-    let page = PageRequest::new(ctx, first, after)?;
+    let page = PageRequest::new(ctx, "AppTemplate", first, after)?;
     list_templates::list_templates(app(ctx), actor(ctx)?, id, wanted, page).await.map(Into::into)
 }
 

@@ -1,7 +1,7 @@
 //! Topologies: components and how they depend on each other.
 
 use super::{component::Component, id};
-use crate::service::{edit, find_application::Whole};
+use crate::service::find_application::Whole;
 use async_graphql::{ID, SimpleObject};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Topology {
     /// That of an application.
     pub fn of(whole: &Arc<Whole>) -> Self {
         let edges = whole.components.iter().flat_map(|row| {
-            let dependencies = edit::spec(row).into_iter().flat_map(|spec| &spec.dependencies);
+            let dependencies = whole.specs.get(&row.key.0).into_iter().flat_map(|spec| &spec.dependencies);
             dependencies.filter_map(|key| {
                 let to = whole.components.iter().find(|other| other.key.0 == *key)?;
                 Some(TopologyEdge { from: id::encode(row.id), to: id::encode(to.id) })

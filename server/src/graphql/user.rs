@@ -72,6 +72,7 @@ impl User {
 #[Object]
 impl UserMutation {
     /// Creates a user as a member of an enterprise. For its administrators.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn create_user(
         &self,
         ctx: &Context<'_>,

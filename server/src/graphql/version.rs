@@ -1,8 +1,8 @@
 //! Versions of templates, and what they contain.
 
 use super::{
-    actor, app,
-    error::{IntoGraphql as _, answer, graphql_error},
+    actor, app, asked,
+    error::{IntoGraphql as _, answer},
     id,
     loader::{Rows, Shared, load},
     plan::AskedValue,
@@ -102,7 +102,7 @@ pub struct TemplateResource {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct LibraryImage {
     /// What people call the component that runs it.
-    pub component: String,
+    pub component: Option<String>,
     /// The repository within the library's registry.
     pub reference: String,
     /// Which image of it.
@@ -193,11 +193,6 @@ impl TemplateVersion {
         &self.row.description
     }
 
-    /// Whether its add-ons can be installed without the application.
-    async fn installable_as_add_ons(&self) -> bool {
-        self.row.installable_as_add_ons
-    }
-
     /// Of its canonical content: two revisions with the same digest install the same.
     async fn digest(&self) -> &str {
         &self.row.digest
@@ -224,25 +219,25 @@ impl TemplateVersion {
     }
 
     /// Its components, by key.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn components(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TemplateComponent>> {
         self.content(ctx).await.map(|content| template_components(&content)).graphql()
     }
 
     /// Its Kubernetes resources, by key.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn kubernetes_resources(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TemplateResource>> {
         self.content(ctx).await.map(|content| template_resources(&content)).graphql()
     }
 
     /// The images of its components, in the library.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn images(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<LibraryImage>> {
         self.images_of(ctx).await.map(|images| images.into_iter().map(Into::into).collect()).graphql()
     }
 
     /// Values that an installer must supply.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
+    #[graphql(complexity = "super::limits::several(child_complexity)")]
     async fn asks(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<AskedValue>> {
         let content = self.content(ctx).await.graphql()?;
         Ok(read_version::asks(&content).into_iter().map(Into::into).collect())
@@ -257,8 +252,7 @@ impl VersionQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> async_graphql::Result<Option<TemplateVersion>> {
-        let id = id::decode(&id, "id").map_err(graphql_error)?;
-        find(ctx, id).await.map(Some)
+        find(ctx, asked(ctx, &id)?).await.map(Some)
     }
 }
 
@@ -266,14 +260,16 @@ impl VersionQuery {
 impl VersionMutation {
     /// Deletes a number of a template: it is listed and can be installed no more. Revisions to which an installation or
     /// a record refers are only hidden. Images stay in the library's registry.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn delete_version(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is deleted.")] input: DeleteVersionInput,
     ) -> async_graphql::Result<DeleteVersionPayload> {
         let result = async {
+            let actor = actor(ctx)?;
             let id = id::decode(&input.version_id, "versionId")?;
-            delete_version::delete_version(app(ctx), actor(ctx)?, id).await
+            delete_version::delete_version(app(ctx), actor, id).await
         };
         answer(result.await, |row| DeleteVersionPayload { template: Some(row.into()), errors: Vec::new() })
     }
@@ -299,7 +295,7 @@ impl From<rows::Version> for TemplateVersion {
 impl From<rows::VersionImage> for LibraryImage {
     fn from(row: rows::VersionImage) -> Self {
         Self {
-            component: row.component_name,
+            component: Some(row.component_name),
             reference: row.repository,
             digest: row.digest,
             bytes: u64::try_from(row.bytes).unwrap_or_default().into(),

@@ -119,6 +119,7 @@ impl ViewerQuery {
 #[Object]
 impl ViewerMutation {
     /// Begins a session. A name that fails too often has to wait (RATE_LIMITED).
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn sign_in(
         &self,
         ctx: &Context<'_>,
@@ -133,6 +134,7 @@ impl ViewerMutation {
     }
 
     /// Ends the session of the token that is sent.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn sign_out(&self, ctx: &Context<'_>) -> async_graphql::Result<SignOutPayload> {
         let result = async {
             let (app, actor) = app_and_signed_in(ctx)?;
@@ -142,6 +144,7 @@ impl ViewerMutation {
     }
 
     /// Changes the own password and ends all other sessions.
+    #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn change_password(
         &self,
         ctx: &Context<'_>,

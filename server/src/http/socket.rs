@@ -1,8 +1,8 @@
 //! `/graphql/ws`: queries, mutations and subscriptions by the protocol `graphql-transport-ws`.
 //!
 //! A connection is somebody's: its `connection_init` carries the token. It is closed with 4401 when the session ends,
-//! which is looked up every half minute, with 4408 when it says nothing in time, with 4429 when it follows too much,
-//! and with 1001 when the process stops.
+//! which is looked up with every operation that begins and every half minute, with 1011 where it cannot be looked up then,
+//! with 4408 when it says nothing in time, with 4429 when it follows too much, and with 1001 when the process stops.
 
 use super::{Server, failure, token_in};
 use crate::{actor::Actor, graphql, service::authenticate};
@@ -136,10 +136,10 @@ async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePerm
             received = receive(&inbox, &mut socket) => match received {
                 Received::Text(message, place) => {
                     heard = Instant::now();
-                    if !shared.may_run(&message) {
-                        break (4429, "too many operations on one connection");
+                    match shared.admit(&server, &message).await {
+                        Ok(()) => place.send(message),
+                        Err(refusal) => break refusal,
                     }
-                    place.send(message);
                 }
                 Received::Sign => heard = Instant::now(),
                 Received::End => return,
@@ -204,6 +204,24 @@ fn token_of(payload: &Json) -> Option<&str> {
 }
 
 impl Shared {
+    /// Whether a message of a client is taken: one that begins an operation only while its session lasts, and not too
+    /// many of them.
+    async fn admit(&self, server: &Server, message: &[u8]) -> Result<(), (u16, &'static str)> {
+        if let Some(actor) = self.actor.get()
+            && begins(message)
+        {
+            match authenticate::is_signed_in(&server.app, actor).await {
+                Ok(true) => {}
+                Ok(false) => return Err((4401, "the session has ended")),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be looked up");
+                    return Err((1011, "the session could not be looked up"));
+                }
+            }
+        }
+        if self.may_run(message) { Ok(()) } else { Err((4429, "too many operations on one connection")) }
+    }
+
     /// Counts an operation that a client begins.
     fn may_run(&self, message: &[u8]) -> bool {
         let Ok(Envelope { kind, id: Some(id) }) = serde_json::from_slice(message) else { return true };
@@ -229,6 +247,10 @@ impl Shared {
             self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
     }
+}
+
+fn begins(message: &[u8]) -> bool {
+    serde_json::from_slice::<Envelope>(message).is_ok_and(|envelope| envelope.kind == "subscribe")
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> bool {

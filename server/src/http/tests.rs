@@ -5,8 +5,10 @@ use crate::{
     app::App,
     clock::Clock,
     config::Config,
+    on,
     service::{first_start::first_start, register_drivers::register_drivers},
 };
+use diesel_async::RunQueryDsl;
 use futures::{SinkExt as _, StreamExt as _};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
@@ -212,6 +214,47 @@ async fn subscriptions_run_over_a_socket_until_the_process_stops() {
     assert!(served.app.database.queries() > 0);
     served.shutdown.cancel();
     assert_eq!(hear(&mut socket).await, Err(1001));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_begins_nothing_once_its_session_has_ended() {
+    let served = Served::new().await;
+    let token = served.token().await;
+    let open = async || {
+        // There may be one at a time, and the one before may not be gone yet.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let mut socket = loop {
+            match served.socket().await {
+                Ok(socket) => break socket,
+                Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+            }
+        };
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        tell(&mut socket, json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(hear(&mut socket).await.unwrap()["type"], "connection_ack");
+        socket
+    };
+    let ask = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ viewer { name } }" } });
+    let mut socket = open().await;
+    tell(&mut socket, ask.clone()).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["payload"]["data"]["viewer"]["name"], "admin");
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "complete");
+    let rename = async |from: &str, to: &str| {
+        let mut conn = served.app.database.write().await.unwrap();
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        on!(&mut conn, |c| diesel::sql_query(statement).execute(c).await).unwrap();
+    };
+    rename("sessions", "elsewhere").await;
+    tell(&mut socket, ask.clone()).await;
+    assert_eq!(hear(&mut socket).await, Err(1011), "nobody knows whether it has");
+    rename("elsewhere", "sessions").await;
+    drop(socket);
+
+    let mut socket = open().await;
+    served.post(Some(&token), &json!({ "query": "mutation { signOut { errors { code } } }" })).await;
+    tell(&mut socket, ask).await;
+    assert_eq!(hear(&mut socket).await, Err(4401));
     served.stop().await;
 }
 

@@ -14,11 +14,21 @@ use crate::{
         audit::{self, AuditEntry},
     },
 };
+use ropeway_domain::Digest;
 
 pub use crate::store::audit::Subject;
 
 /// The result of what was done.
 pub const DONE: &str = "OK";
+
+/// The result where the plan that was named did not hold any more.
+pub const STALE: &str = "PLAN_STALE";
+
+/// The answer of what executes a plan.
+pub trait MayBeStale {
+    /// Whether nothing was done, because the plan that was named does not hold any more.
+    fn is_stale(&self) -> bool;
+}
 
 /// What somebody asked for.
 #[derive(Debug, Clone)]
@@ -39,10 +49,10 @@ impl Act {
         Self { action, subject, object: Some(object.into()), plan_digest: None }
     }
 
-    /// Names the plan that is executed.
+    /// Names the plan that the caller looked at.
     #[must_use]
-    pub fn with_plan(mut self, digest: impl Into<String>) -> Self {
-        self.plan_digest = Some(digest.into());
+    pub fn with_plan(mut self, digest: Option<&Digest>) -> Self {
+        self.plan_digest = digest.map(ToString::to_string);
         self
     }
 }
@@ -52,21 +62,21 @@ impl Act {
 pub async fn audited<T>(app: &App, actor: &Actor, act: Act, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
     let result = work().await;
     if let Err(error) = &result {
-        let entry = AuditEntry {
-            id: clock::new_id(),
-            enterprise_id: None,
-            at: app.clock.now(),
-            actor: actor.name.clone(),
-            action: act.action.to_owned(),
-            object: act.object,
-            plan_digest: act.plan_digest,
-            allowed: !is_refusal(error),
-            result: code(error).to_owned(),
-        };
-        if let Err(failure) = record_failure(app, act.subject, entry).await {
-            // The answer to the caller stays what it was.
-            tracing::error!(error = &failure as &dyn std::error::Error, "an audit entry could not be stored");
-        }
+        record_failure(app, actor, act, !is_refusal(error), code(error)).await;
+    }
+    result
+}
+
+/// As [`audited`], for what executes a plan: that the one which was named does not hold any more is recorded as well.
+pub async fn audited_plan<T: MayBeStale>(
+    app: &App,
+    actor: &Actor,
+    act: Act,
+    work: impl AsyncFnOnce() -> Result<T>,
+) -> Result<T> {
+    let result = audited(app, actor, act.clone(), work).await;
+    if result.as_ref().is_ok_and(MayBeStale::is_stale) {
+        record_failure(app, actor, act, true, STALE).await;
     }
     result
 }
@@ -96,14 +106,31 @@ pub async fn done(
     Ok(())
 }
 
-async fn record_failure(app: &App, subject: Subject, mut entry: AuditEntry) -> Result<()> {
-    let mut conn = app.database.write().await?;
-    conn.transaction(async |conn| {
-        entry.enterprise_id = audit::enterprise_of(conn, subject).await?;
-        audit::insert(conn, &entry).await?;
-        Ok(())
-    })
-    .await
+async fn record_failure(app: &App, actor: &Actor, act: Act, allowed: bool, result: &str) {
+    let mut entry = AuditEntry {
+        id: clock::new_id(),
+        enterprise_id: None,
+        at: app.clock.now(),
+        actor: actor.name.clone(),
+        action: act.action.to_owned(),
+        object: act.object,
+        plan_digest: act.plan_digest,
+        allowed,
+        result: result.to_owned(),
+    };
+    let recorded = async {
+        let mut conn = app.database.write().await?;
+        conn.transaction(async |conn| {
+            entry.enterprise_id = audit::enterprise_of(conn, act.subject).await?;
+            audit::insert(conn, &entry).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    if let Err(failure) = recorded.await {
+        // The answer to the caller stays what it was.
+        tracing::error!(error = &failure as &dyn std::error::Error, "an audit entry could not be stored");
+    }
 }
 
 fn is_refusal(error: &Error) -> bool {

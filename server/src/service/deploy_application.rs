@@ -8,7 +8,7 @@ use crate::{
     id::{ApplicationId, ComponentId, OperationId},
     operation::journal::{self, NewOperation, NewStep},
     service::{
-        audit::{self, Act, Subject, audited},
+        audit::{self, Act, Subject, audited_plan},
         claims,
         dry_run::Taking,
         execute::{self, Executed, Observed},
@@ -18,7 +18,7 @@ use crate::{
     store::{application, application::Application, component},
 };
 use ropeway_domain::{
-    Component, ComponentKey, ResourceKey, Value,
+    Component, ComponentKey, Digest, ResourceKey, Value,
     access::TeamAction,
     change::Owner,
     deploy::plan_deployment,
@@ -38,7 +38,7 @@ pub struct Deploy {
     /// Which components; none: everything, Kubernetes resources and removals included.
     pub component_ids: Option<Vec<ComponentId>>,
     /// The plan that was looked at; none: whatever it is now.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<Digest>,
     /// Seconds that a wave may take.
     pub progress_deadline_seconds: Option<i32>,
     /// The operation whose unfinished work this takes up.
@@ -62,14 +62,15 @@ pub async fn plan(app: &App, actor: &Actor, input: &Deploy) -> Result<Plan> {
 /// Deploys. Without a named plan the current one is executed.
 pub async fn deploy_application(app: &App, actor: &Actor, input: &Deploy) -> Result<Executed<Application>> {
     let act =
-        Act::new("deployApplication", Subject::Application(input.application_id), encode_text(input.application_id));
-    audited(app, actor, act, async || {
+        Act::new("deployApplication", Subject::Application(input.application_id), encode_text(input.application_id))
+            .with_plan(input.plan_digest.as_ref());
+    audited_plan(app, actor, act, async || {
         let observed = Observed::of(app, actor, input.application_id, TeamAction::Deploy).await?;
         if let Some(operation) = observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
         let decided = decide(app, &observed, input).await?;
-        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+        if input.plan_digest.as_ref().is_some_and(|digest| *digest != decided.plan.digest) {
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;

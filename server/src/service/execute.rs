@@ -13,6 +13,7 @@ use crate::{
         journal::{JournalError, NewStep},
     },
     service::{
+        audit::MayBeStale,
         authorize,
         dry_run::{self, Findings, Taking},
         keep_storage,
@@ -56,6 +57,12 @@ pub enum Executed<T> {
     },
     /// The plan that was named does not hold any more; this is the new one.
     Stale(Plan),
+}
+
+impl<T> MayBeStale for Executed<T> {
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Stale(_))
+    }
 }
 
 /// An application with all that a plan for it rests on.

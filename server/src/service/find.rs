@@ -13,11 +13,12 @@ use crate::{
         driver::{self, Driver},
         enterprise::{self, Enterprise},
         member,
-        team::Team,
+        team::{self, Team},
         user::{self, User},
     },
 };
-use ropeway_domain::access::{EnterpriseAction, EnterpriseRole, TeamAction, check_enterprise};
+use ropeway_domain::access::{EnterpriseAction, EnterpriseRole, Standing, TeamAction, check_enterprise, check_team};
+use std::collections::HashMap;
 
 /// An enterprise of which somebody is a member.
 pub async fn find_enterprise(app: &App, actor: &Actor, id: EnterpriseId) -> Result<Enterprise> {
@@ -29,6 +30,20 @@ pub async fn find_enterprise(app: &App, actor: &Actor, id: EnterpriseId) -> Resu
 pub async fn find_team(app: &App, actor: &Actor, id: TeamId) -> Result<Team> {
     let mut conn = app.database.read().await?;
     authorize::team(&mut conn, actor, id, TeamAction::View).await
+}
+
+/// Those of these teams that somebody may see. Three queries, however many there are.
+pub async fn find_teams(app: &App, actor: &Actor, ids: &[TeamId]) -> Result<Vec<Team>> {
+    let mut conn = app.database.read().await?;
+    let mut found = team::by_ids(&mut conn, ids).await?;
+    let in_teams: HashMap<_, _> = team::roles(&mut conn, ids, actor.user_id).await?.into_iter().collect();
+    let in_enterprises: HashMap<_, _> = member::roles_of(&mut conn, actor.user_id).await?.into_iter().collect();
+    found.retain(|team| {
+        let enterprise = in_enterprises.get(&team.enterprise_id).map(|role| role.0);
+        let standing = Standing { enterprise, team: in_teams.get(&team.id).map(|role| role.0) };
+        check_team(standing, TeamAction::View).is_ok()
+    });
+    Ok(found)
 }
 
 /// A cluster that somebody may see, and whether they may see all of it.

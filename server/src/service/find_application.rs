@@ -8,7 +8,7 @@ use crate::{
     graphql::page::{Page, PageRequest},
     id::{ApplicationId, ClusterId, ComponentId, OperationId, ResourceId, TeamId},
     service::{
-        authorize,
+        authorize, edit,
         state::{ApplicationState, Side},
     },
     store::{
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    Change,
+    Change, Component, ComponentKey, Value,
     access::{EnterpriseAction, TeamAction, check_enterprise},
     deploy::plan_deployment,
 };
@@ -37,7 +37,19 @@ pub struct Whole {
     /// The application.
     pub application: Application,
     /// Its components by name, those that are to be removed included.
-    pub components: Vec<ComponentRow>,
+    pub components: Vec<Arc<ComponentRow>>,
+    /// What each of them shall be, or what runs of one that is to be removed. Shared: an answer may name a component many
+    /// times.
+    pub specs: HashMap<ComponentKey, Arc<Component<Value>>>,
+}
+
+impl Whole {
+    /// An application with its components, by name.
+    pub fn new(application: Application, components: Vec<ComponentRow>) -> Self {
+        let spec = |row: &ComponentRow| edit::spec(row).map(|spec| (row.key.0, Arc::new(spec.clone())));
+        let specs = components.iter().filter_map(spec).collect();
+        Self { application, components: components.into_iter().map(Arc::new).collect(), specs }
+    }
 }
 
 /// An application that somebody may see.
@@ -54,7 +66,7 @@ pub async fn find_component(app: &App, actor: &Actor, id: ComponentId) -> Result
     let application = authorize::application(&mut conn, actor, row.application_id, TeamAction::View).await;
     let application = application.map_err(|error| as_missing(error, missing()))?;
     let components = component::of_applications(&mut conn, &[application.id]).await?;
-    Ok(Arc::new(Whole { application, components }))
+    Ok(Arc::new(Whole::new(application, components)))
 }
 
 /// A Kubernetes resource that somebody may see.
@@ -120,7 +132,7 @@ pub async fn load_wholes(app: &App, ids: &[ApplicationId]) -> Result<HashMap<App
     }
     let whole = |application: Application| {
         let components = components.remove(&application.id).unwrap_or_default();
-        (application.id, Arc::new(Whole { application, components }))
+        (application.id, Arc::new(Whole::new(application, components)))
     };
     Ok(applications.into_iter().map(whole).collect())
 }
@@ -152,7 +164,7 @@ pub async fn count_upgradable(app: &App, ids: &[ApplicationId]) -> Result<HashMa
 pub fn undeployed(whole: &Whole, resources: Vec<ResourceRow>) -> Vec<Change> {
     let state = ApplicationState {
         application: whole.application.clone(),
-        components: whole.components.iter().map(|row| (row.key.0, row.clone())).collect(),
+        components: whole.components.iter().map(|row| (row.key.0, ComponentRow::clone(row))).collect(),
         resources: resources.into_iter().map(|row| (row.key.0, row)).collect(),
         installations: Vec::new(),
         versions: BTreeMap::new(),

@@ -14,7 +14,7 @@ use crate::{
     id::{ClusterId, InstallationId, VersionId},
     operation::journal::{self, NewOperation, NewStep},
     service::{
-        audit::{self, Act, Subject, audited},
+        audit::{self, Act, Subject, audited_plan},
         authorize, claims, contents, create_team,
         dry_run::Taking,
         execute::{self, Executed},
@@ -31,7 +31,7 @@ use crate::{
 };
 use place::Place;
 use ropeway_domain::{
-    ComponentKey, ResourceKey, SecretId, VersionContent,
+    ComponentKey, Digest, ResourceKey, SecretId, VersionContent,
     install::{Fresh, InstallOutcome, install},
     model::{Slug, cluster_name},
     operation::{InstallationState, OperationKind},
@@ -56,7 +56,7 @@ pub struct Install {
     /// The values that the version asks for.
     pub values: Vec<Supplied>,
     /// The plan that was looked at; none: whatever it is now.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<Digest>,
     /// Seconds that a wave may take.
     pub progress_deadline_seconds: Option<i32>,
 }
@@ -84,15 +84,16 @@ pub async fn plan(app: &App, actor: &Actor, input: &Install) -> Result<Plan> {
 
 /// Installs. Without a named plan the current one is executed.
 pub async fn install_template(app: &App, actor: &Actor, input: &Install) -> Result<Executed<Installation>> {
-    let act = Act::new("installTemplate", Subject::Cluster(input.cluster_id), encode_text(input.version_id));
-    audited(app, actor, act, async || {
+    let act = Act::new("installTemplate", Subject::Cluster(input.cluster_id), encode_text(input.version_id))
+        .with_plan(input.plan_digest.as_ref());
+    audited_plan(app, actor, act, async || {
         let (place, source) = observe(app, actor, input).await?;
         if let Some(operation) = place.observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
         let id = clock::new_id();
         let decided = decide(app, &place, &source, input, id).await?;
-        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+        if input.plan_digest.as_ref().is_some_and(|digest| *digest != decided.plan.digest) {
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;

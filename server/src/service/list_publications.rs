@@ -4,7 +4,7 @@ use crate::{
     actor::Actor,
     app::App,
     error::Result,
-    graphql::page::{Page, PageRequest},
+    graphql::page::PageRequest,
     id::{ApplicationId, PublicationId},
     service::publication::visible,
     store::{
@@ -19,15 +19,14 @@ pub async fn read_publication(app: &App, actor: &Actor, id: PublicationId) -> Re
     Ok(visible(&mut conn, actor, id).await?.0)
 }
 
-/// The publications of an application that somebody may see themselves, newest first.
+/// The publications of an application that somebody may see themselves, newest first, after one of them. Pages from the
+/// beginning are gathered, see `graphql::publication`.
 pub async fn list_publications(
     app: &App,
     actor: &Actor,
     id: ApplicationId,
-    page: PageRequest<(Instant, PublicationId)>,
-) -> Result<Page<Publication>> {
+    page: &PageRequest<(Instant, PublicationId)>,
+) -> Result<Vec<Publication>> {
     let mut conn = app.database.read().await?;
-    let rows = publication::page(&mut conn, id, actor.user_id, page.after, page.limit()).await?;
-    let total = if page.count { publication::total(&mut conn, id, actor.user_id).await? } else { 0 };
-    Ok(Page::of(&page, rows, total, |row| (row.created_at, row.id)))
+    Ok(publication::page(&mut conn, id, actor.user_id, page.after, page.limit()).await?)
 }

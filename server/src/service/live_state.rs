@@ -19,6 +19,7 @@ use ropeway_drivers::{Health, HealthState, ObjectRef, Observed};
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     sync::Arc,
     time::Duration,
 };
@@ -154,29 +155,23 @@ pub async fn observe_resources(
     Ok(futures::future::join_all(clusters).await.into_iter().flatten().collect())
 }
 
-/// The Kubernetes events of an application's namespace, oldest first.
-pub async fn events(app: &App, whole: &Whole) -> Result<Vec<Json>> {
-    let reached = app.reach(whole.application.cluster_id).await?;
-    let read = async {
-        let mut found = Vec::new();
-        let mut after = None;
-        for _ in 0..EVENT_PAGES {
-            let kind = Kind::new("v1", "Event");
-            let namespace = Some(whole.application.namespace.as_str());
-            let page = reached.cluster.list_page(&kind, namespace, None, PAGE, after.as_deref()).await?;
-            found.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok::<_, ropeway_clusters::Error>(found)
-    };
-    match timeout(BUDGET, read).await {
-        Ok(Ok(events)) => Ok(events),
-        Ok(Err(error)) => Err(crate::clusters::cluster_error(&reached.row.name, error)),
-        Err(_) => Err(crate::Error::unavailable(late(&reached.row.display_name))),
+/// A namespace of a cluster.
+pub type Namespace = (ClusterId, String);
+
+/// The Kubernetes events of namespaces, or why their cluster did not tell them. Each cluster is asked on its own.
+pub async fn events(app: &App, of: &[Namespace]) -> HashMap<Namespace, Result<Arc<Vec<Json>>, String>> {
+    let mut of_cluster: HashMap<ClusterId, BTreeSet<&str>> = HashMap::new();
+    for (cluster, namespace) in of {
+        of_cluster.entry(*cluster).or_default().insert(namespace);
     }
+    let clusters = of_cluster.into_iter().map(async |(cluster, namespaces)| {
+        let look = async |reached: &Reached, namespace: &str| events_of(reached, namespace).await;
+        let answers = ask(app, cluster, namespaces.into_iter().collect(), |namespace| *namespace, look).await;
+        let named = |(namespace, answer): (&str, Result<_, String>)| ((cluster, namespace.to_owned()), answer);
+        answers.into_iter().map(named).collect::<Vec<_>>()
+    });
+    let answers = futures::future::join_all(clusters).await;
+    answers.into_iter().flatten().map(|(key, answer)| (key, answer.map(Arc::new))).collect()
 }
 
 impl Live {
@@ -210,7 +205,7 @@ impl Live {
     }
 
     /// How the whole is: the worst of its components decides.
-    pub fn aggregate(&self, components: &[ComponentRow]) -> RunState {
+    pub fn aggregate(&self, components: &[Arc<ComponentRow>]) -> RunState {
         let states: BTreeSet<u8> = components
             .iter()
             .filter(|row| edit::spec(row).is_some())
@@ -245,15 +240,15 @@ impl Judged {
 }
 
 /// Asks one cluster about several things within one budget of time. What was not answered in time stays unanswered.
-async fn ask<T, R>(
+async fn ask<T, K: Copy + Eq + Hash, R>(
     app: &App,
     cluster: ClusterId,
     all: Vec<T>,
-    id: impl Fn(&T) -> ApplicationId,
+    id: impl Fn(&T) -> K,
     look: impl AsyncFn(&Reached, T) -> Result<R, String>,
-) -> Vec<(ApplicationId, Result<R, String>)> {
-    let ids: Vec<ApplicationId> = all.iter().map(&id).collect();
-    let mut answers: HashMap<ApplicationId, Result<R, String>> = HashMap::new();
+) -> Vec<(K, Result<R, String>)> {
+    let ids: Vec<K> = all.iter().map(&id).collect();
+    let mut answers: HashMap<K, Result<R, String>> = HashMap::new();
     let mut name = "the cluster".to_owned();
     let work = async {
         let reached = match app.reach(cluster).await {
@@ -280,9 +275,24 @@ async fn ask<T, R>(
     ids.into_iter().map(|id| (id, answers.remove(&id).unwrap_or_else(|| Err(unanswered())))).collect()
 }
 
+async fn events_of(reached: &Reached, namespace: &str) -> Result<Vec<Json>, String> {
+    let mut found = Vec::new();
+    let mut after = None;
+    for _ in 0..EVENT_PAGES {
+        let kind = Kind::new("v1", "Event");
+        let page = reached.cluster.list_page(&kind, Some(namespace), None, PAGE, after.as_deref()).await;
+        let page = page.map_err(|error| crate::clusters::cluster_error(&reached.row.name, error).to_string())?;
+        found.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 async fn look(reached: &Reached, whole: &Whole) -> Result<Live, String> {
-    let kinds: BTreeSet<(&str, &str)> =
-        whole.components.iter().filter_map(edit::spec).map(|spec| kind_of(spec.kind)).collect();
+    let kinds: BTreeSet<(&str, &str)> = whole.specs.values().map(|spec| kind_of(spec.kind)).collect();
     if kinds.is_empty() {
         return Ok(Live::Seen(Seen::default()));
     }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    ComponentKey,
+    ComponentKey, Digest,
     access::TeamAction,
     model::{ScaleRule, SecretDecision},
     operation::PublicationState,
@@ -31,8 +31,6 @@ pub struct PublicationRequest {
     pub alias: Option<String>,
     /// For people.
     pub description: String,
-    /// Whether the version's add-ons can be installed without it.
-    pub installable_as_add_ons: bool,
     /// Components that are published otherwise than they are deployed.
     pub components: Vec<ComponentRequest>,
     /// Kubernetes resources about whose data something is decided.
@@ -46,7 +44,7 @@ pub struct PublicationRequest {
     /// What is published where the application differs from what is deployed.
     pub on_drift: Option<DriftChoice>,
     /// The plan that was looked at; none: whatever it is now.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<Digest>,
     /// Which component of the template a component is, where it does not carry that key.
     pub component_keys: Vec<(ComponentId, ComponentKey)>,
 }

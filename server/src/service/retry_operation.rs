@@ -5,12 +5,11 @@ use crate::{
     actor::Actor,
     app::App,
     error::{Error, Result, UserError},
+    graphql::id::encode_text,
     id::{ComponentId, OperationId},
-    operation::{
-        Action,
-        retry::{self, unfinished},
-    },
+    operation::{Action, retry as failed_steps},
     service::{
+        audit::{Act, Subject, audited},
         delete_application,
         deploy_application::{self, Deploy},
         execute::Executed,
@@ -31,6 +30,11 @@ use ropeway_domain::{
 
 /// Begins an operation that does what another one did not.
 pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
+    let act = Act::new("retryOperation", Subject::Operation(id), encode_text(id));
+    audited(app, actor, act, async || retry(app, actor, id).await).await
+}
+
+async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
     let (in_team, in_enterprise) = (TeamAction::ControlOperations, EnterpriseAction::ManageClusters);
     let mut conn = app.database.read().await?;
     let failed = authorize_operation(&mut conn, actor, id, in_team, in_enterprise).await?;
@@ -66,8 +70,8 @@ pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Resul
 /// The components that were not deployed; everything, where more than components was left.
 async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
     let application_id = failed.application_id.ok_or_else(gone)?;
-    let keys = retry::components(steps);
-    let more = unfinished(steps).any(|step| step.component_key.is_none());
+    let keys = failed_steps::components(steps);
+    let more = failed_steps::unfinished(steps).any(|step| step.component_key.is_none());
     let component_ids = if more {
         None
     } else {

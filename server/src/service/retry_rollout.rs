@@ -31,7 +31,7 @@ use ropeway_domain::{ComponentKey, ResourceKey, access::TeamAction, operation::O
 
 /// Runs again what failed of the first installation of an operation.
 pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) -> Result<Operation> {
-    let act = Act::new("retryOperation", Subject::Nothing, encode_text(failed.id));
+    let act = Act::new("retryOperation", Subject::Operation(failed.id), encode_text(failed.id));
     audited(app, actor, act, async || {
         let mut conn = app.database.read().await?;
         let id = failed.installation_id.ok_or(Error::NotFound("the installation"))?;
@@ -50,7 +50,7 @@ pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) ->
 
 /// Runs again what failed of an upgrade or a rollback.
 pub async fn retry_upgrade(app: &App, actor: &Actor, id: RecordId) -> Result<(Record, Operation)> {
-    let act = Act::new("retryUpgrade", Subject::Nothing, encode_text(id));
+    let act = Act::new("retryUpgrade", Subject::Record(id), encode_text(id));
     audited(app, actor, act, async || {
         let mut conn = app.database.read().await?;
         let (record, installation, application) =

@@ -8,7 +8,7 @@ use crate::{
     id::{OperationId, RecordId},
     operation::journal::{Lock, NewStep},
     service::{
-        audit::{Act, Subject, audited},
+        audit::{Act, Subject, audited_plan},
         authorize,
         begin_record::{self, NewRecord},
         dry_run::Taking,
@@ -44,7 +44,7 @@ pub struct RollBack {
     /// The offered changes that are accepted.
     pub accept: BTreeSet<ChangeId>,
     /// The plan that was looked at; none: whatever it is now.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<Digest>,
     /// Whether a record is taken back although there is a newer one.
     pub acknowledge_newer: bool,
     /// Seconds that a wave may take.
@@ -78,15 +78,16 @@ pub async fn plan(app: &App, actor: &Actor, input: &RollBack) -> Result<Plan> {
 
 /// Rolls back. Without a named plan the current one is made, recorded and executed.
 pub async fn roll_back_upgrade(app: &App, actor: &Actor, input: &RollBack) -> Result<Executed<Record>> {
-    let act = Act::new("rollBackUpgrade", Subject::Nothing, encode_text(input.record_id));
-    audited(app, actor, act, async || {
+    let act = Act::new("rollBackUpgrade", Subject::Record(input.record_id), encode_text(input.record_id))
+        .with_plan(input.plan_digest.as_ref());
+    audited_plan(app, actor, act, async || {
         let (observed, source) = observe(app, actor, input, TeamAction::Install).await?;
         if let Some(operation) = observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
         check_newest(&source, input)?;
         let decided = decide(app, &observed, &source, input).await?;
-        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+        if input.plan_digest.as_ref().is_some_and(|digest| *digest != decided.plan.digest) {
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;

@@ -26,6 +26,9 @@ use std::{
 /// Failed attempts for one name and one minute.
 pub const ATTEMPTS_PER_MINUTE: u32 = 10;
 
+/// What attempts count for that name nobody who could be there: to check a password costs the same for them.
+const NO_NAME: &str = "";
+
 /// Names that are remembered for their failed attempts. More than this are only seen when somebody tries names.
 const MAX_NAMES: usize = 10_000;
 
@@ -55,6 +58,7 @@ pub struct SignedIn {
 pub async fn sign_in(app: &App, name: &str, given: Secret) -> Result<SignedIn> {
     let now = app.clock.now();
     if !is_user_name(name) {
+        app.sign_in_attempts.begin(NO_NAME, now)?;
         password::verify(app, None, given).await?;
         return Err(wrong());
     }

@@ -13,7 +13,7 @@ use crate::{
         journal::{self, Lock, NewOperation, NewStep},
     },
     service::{
-        audit::{self, Act, Subject, audited},
+        audit::{self, Act, MayBeStale, Subject, audited_plan},
         authorize, execute,
         plan_publication::{PlannedImage, Prepared, PublicationPlan, prepare, target, template_repository},
         publication::PublicationRequest,
@@ -54,18 +54,24 @@ pub enum Submitted {
     Stale(Box<PublicationPlan>),
 }
 
+impl MayBeStale for Submitted {
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Stale(_))
+    }
+}
+
 /// Submits. Without a named plan the current one is carried out. It is refused, with every reason at once, while
 /// anything stands in its way or any secret is undecided.
 pub async fn submit_publication(app: &App, actor: &Actor, request: &PublicationRequest) -> Result<Submitted> {
     let subject = Subject::Application(request.application_id);
-    let mut act = Act::new("submitPublication", subject, encode_text(request.application_id));
-    act.plan_digest.clone_from(&request.plan_digest);
-    audited(app, actor, act, async || {
+    let act = Act::new("submitPublication", subject, encode_text(request.application_id))
+        .with_plan(request.plan_digest.as_ref());
+    audited_plan(app, actor, act, async || {
         let prepared = prepare(app, actor, request).await?;
         if let Some(operation) = prepared.state.application.locked_by {
             return Err(execute::busy(operation));
         }
-        if request.plan_digest.as_ref().is_some_and(|digest| digest != prepared.plan.digest.as_str()) {
+        if request.plan_digest.as_ref().is_some_and(|digest| *digest != prepared.plan.digest) {
             return Ok(Submitted::Stale(Box::new(prepared.plan)));
         }
         let plan_digest = prepared.plan.digest.clone();
@@ -101,7 +107,7 @@ pub async fn submit_publication(app: &App, actor: &Actor, request: &PublicationR
             sort_key: number.sort_key().to_vec(),
             alias: request.alias.clone(),
             description: request.description.clone(),
-            installable_as_add_ons: request.installable_as_add_ons,
+            installable_as_add_ons: false,
             state: Word(PublicationState::Draft.sync().map_err(Error::internal)?),
             digest: content.digest().to_string(),
             content: content.canonical_bytes(),

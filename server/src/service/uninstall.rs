@@ -51,7 +51,7 @@ pub async fn plan(app: &App, actor: &Actor, input: &Uninstall) -> Result<Plan> {
 
 /// Ends an installation.
 pub async fn uninstall(app: &App, actor: &Actor, input: &Uninstall) -> Result<(Installation, Operation)> {
-    let act = Act::new("uninstall", Subject::Nothing, encode_text(input.installation_id));
+    let act = Act::new("uninstall", Subject::Installation(input.installation_id), encode_text(input.installation_id));
     audited(app, actor, act, async || {
         let (observed, installation) = observe(app, actor, input, TeamAction::Install).await?;
         if let Some(operation) = observed.state.application.locked_by {

@@ -9,7 +9,7 @@ use crate::{
     id::{InstallationId, TeamId, VersionId},
     operation::journal::{Lock, NewStep},
     service::{
-        audit::{Act, Subject, audited},
+        audit::{Act, Subject, audited_plan},
         authorize,
         begin_record::{self, NewRecord},
         claims, contents,
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    Change, ChangeId, ComponentKey, ResourceKey, SecretId, VersionContent,
+    Change, ChangeId, ComponentKey, Digest, ResourceKey, SecretId, VersionContent,
     access::TeamAction,
     change::Owner,
     deploy::plan_deployment,
@@ -60,7 +60,7 @@ pub struct Upgrade {
     /// The values that the version asks for.
     pub values: Vec<Supplied>,
     /// The plan that was looked at; none: whatever it is now.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<Digest>,
     /// Whether a failure is rolled back by itself.
     pub roll_back_on_failure: bool,
     /// Seconds that a wave may take.
@@ -100,15 +100,16 @@ pub async fn plan(app: &App, actor: &Actor, input: &Upgrade) -> Result<Plan> {
 
 /// Upgrades. Without a named plan the current one is made, recorded and executed.
 pub async fn upgrade_installation(app: &App, actor: &Actor, input: &Upgrade) -> Result<Executed<Record>> {
-    let subject = Subject::Nothing;
-    let act = Act::new("upgradeInstallation", subject, encode_text(input.installation_id));
-    audited(app, actor, act, async || {
+    let subject = Subject::Installation(input.installation_id);
+    let act = Act::new("upgradeInstallation", subject, encode_text(input.installation_id))
+        .with_plan(input.plan_digest.as_ref());
+    audited_plan(app, actor, act, async || {
         let (observed, source) = observe(app, actor, input, TeamAction::Install).await?;
         if let Some(operation) = observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
         let decided = decide(app, &observed, &source, input).await?;
-        if input.plan_digest.as_ref().is_some_and(|digest| digest != decided.plan.digest.as_str()) {
+        if input.plan_digest.as_ref().is_some_and(|digest| *digest != decided.plan.digest) {
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;

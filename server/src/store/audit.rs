@@ -1,15 +1,19 @@
 //! Who did what.
 
 use crate::{
-    id::{ApplicationId, AuditId, ClusterId, EnterpriseId, TeamId, TemplateId},
+    id::{ApplicationId, AuditId, ClusterId, EnterpriseId, InstallationId, OperationId, RecordId, TeamId, TemplateId},
     on,
     store::{
         Conn, Instant,
-        schema::{applications, audit_entries, clusters, enterprises, teams, templates},
+        schema::{
+            applications, audit_entries, clusters, enterprises, installations, operations, teams, templates,
+            upgrade_records,
+        },
     },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
+use ropeway_domain::Digest;
 
 /// One mutation that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -35,8 +39,10 @@ pub struct AuditEntry {
     pub result: String,
 }
 
-/// Stores an entry.
+/// Stores an entry. What it says of a plan is a digest or nothing: no text of a caller's gets into the log.
 pub async fn insert(conn: &mut Conn, entry: &AuditEntry) -> QueryResult<usize> {
+    let is_digest = |text: &String| text.parse::<Digest>().is_ok();
+    let entry = &AuditEntry { plan_digest: entry.plan_digest.clone().filter(is_digest), ..entry.clone() };
     on!(conn, |c| diesel::insert_into(audit_entries::table).values(entry).execute(c).await)
 }
 
@@ -88,6 +94,12 @@ pub enum Subject {
     Application(ApplicationId),
     /// A template.
     Template(TemplateId),
+    /// An installation.
+    Installation(InstallationId),
+    /// An upgrade record.
+    Record(RecordId),
+    /// An operation.
+    Operation(OperationId),
 }
 
 /// Whose a subject is; none if it does not exist.
@@ -108,6 +120,23 @@ pub async fn enterprise_of(conn: &mut Conn, subject: Subject) -> QueryResult<Opt
         }
         Subject::Template(id) => {
             on!(conn, |c| templates::table.find(id).select(templates::enterprise_id).first(c).await.optional())
+        }
+        Subject::Installation(id) => on!(conn, |c| installations::table
+            .inner_join(applications::table)
+            .filter(installations::id.eq(id))
+            .select(applications::enterprise_id)
+            .first(c)
+            .await
+            .optional()),
+        Subject::Record(id) => on!(conn, |c| upgrade_records::table
+            .inner_join(applications::table)
+            .filter(upgrade_records::id.eq(id))
+            .select(applications::enterprise_id)
+            .first(c)
+            .await
+            .optional()),
+        Subject::Operation(id) => {
+            on!(conn, |c| operations::table.find(id).select(operations::enterprise_id).first(c).await.optional())
         }
     }
 }

@@ -38,6 +38,16 @@ pub async fn insert(conn: &mut Conn, event: &Event) -> QueryResult<usize> {
     on!(conn, |c| diesel::insert_into(events::table).values(event).execute(c).await)
 }
 
+/// The first `limit` events of each of these operations, in order.
+pub async fn first_pages(conn: &mut Conn, operations: &[OperationId], limit: i64) -> QueryResult<Vec<Event>> {
+    on!(conn, |c| events::table
+        .filter(events::operation_id.eq_any(operations).and(events::sequence.le(limit)))
+        .order((events::operation_id.asc(), events::sequence.asc()))
+        .select(Event::as_select())
+        .load(c)
+        .await)
+}
+
 /// The events of an operation after a sequence (0: from the first), in order.
 pub async fn after(conn: &mut Conn, operation: OperationId, sequence: i64, limit: i64) -> QueryResult<Vec<Event>> {
     on!(conn, |c| events::table

@@ -3,7 +3,11 @@
 use crate::{
     id::{ApplicationId, ClusterId, InstallationId, TeamId, TemplateId, VersionId},
     on,
-    store::{Conn, Instant, Stored, Word, schema::installations},
+    store::{
+        Conn, Instant, Stored, Word,
+        first::{Lists, first_ids},
+        schema::installations,
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -71,6 +75,35 @@ pub async fn of_applications(conn: &mut Conn, applications: &[ApplicationId]) ->
         .await)
 }
 
+/// The oldest that live in each of these applications, `limit` in each at most, oldest first. Two statements, however
+/// many applications.
+pub async fn first_pages(
+    conn: &mut Conn,
+    applications: &[ApplicationId],
+    limit: i64,
+) -> QueryResult<Vec<Installation>> {
+    let lists = Lists {
+        table: "installations",
+        parent: "application_id",
+        filter: "uninstalled_at IS NULL",
+        order: "created_at, id",
+    };
+    let ids = first_ids(conn, &lists, applications, None, limit).await?;
+    let mut rows = by_ids(conn, &ids).await?;
+    rows.sort_by_key(|row| (row.created_at, row.id));
+    Ok(rows)
+}
+
+/// How many live in each of these applications; one without any is left out.
+pub async fn counts(conn: &mut Conn, applications: &[ApplicationId]) -> QueryResult<Vec<(ApplicationId, i64)>> {
+    on!(conn, |c| installations::table
+        .filter(installations::application_id.eq_any(applications).and(installations::uninstalled_at.is_null()))
+        .group_by(installations::application_id)
+        .select((installations::application_id, diesel::dsl::count_star()))
+        .load(c)
+        .await)
+}
+
 /// A page of those that live in an application, oldest first.
 pub async fn page(
     conn: &mut Conn,
@@ -90,15 +123,6 @@ pub async fn page(
         }
         query.order((installations::created_at.asc(), installations::id.asc())).limit(limit).load(c).await
     })
-}
-
-/// How many live in an application.
-pub async fn total(conn: &mut Conn, application: ApplicationId) -> QueryResult<i64> {
-    on!(conn, |c| installations::table
-        .filter(installations::application_id.eq(application).and(installations::uninstalled_at.is_null()))
-        .count()
-        .get_result(c)
-        .await)
 }
 
 /// Writes its state, version, groups and kept changes; its generation counts up.

@@ -5,6 +5,7 @@ use crate::{
     on,
     store::{
         Conn, Instant, Key, Stored, Word,
+        first::{Lists, first_ids},
         schema::{applications, publication_images, publications},
     },
 };
@@ -132,13 +133,38 @@ pub async fn page(
     })
 }
 
-/// How many [`page`] would list altogether.
-pub async fn total(conn: &mut Conn, application: ApplicationId, author: UserId) -> QueryResult<i64> {
+/// The first rows of [`page`] of each of these applications, `limit` of each at most. Two statements, however many
+/// applications.
+pub async fn first_pages(
+    conn: &mut Conn,
+    applications: &[ApplicationId],
+    author: UserId,
+    limit: i64,
+) -> QueryResult<Vec<Publication>> {
+    let lists = Lists {
+        table: "publications",
+        parent: "application_id",
+        filter: "(state = 'PUBLISHED' OR created_by = {author})",
+        order: "created_at DESC, id DESC",
+    };
+    let ids = first_ids(conn, &lists, applications, Some(author), limit).await?;
+    let mut rows = by_ids(conn, &ids).await?;
+    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+    Ok(rows)
+}
+
+/// How many [`page`] would list altogether of each of these applications; one without any is left out.
+pub async fn counts(
+    conn: &mut Conn,
+    applications: &[ApplicationId],
+    author: UserId,
+) -> QueryResult<Vec<(ApplicationId, i64)>> {
     on!(conn, |c| publications::table
-        .filter(publications::application_id.eq(application))
+        .filter(publications::application_id.eq_any(applications))
         .filter(publications::state.eq(Word(PublicationState::Published)).or(publications::created_by.eq(author)))
-        .count()
-        .get_result(c)
+        .group_by(publications::application_id)
+        .select((publications::application_id, diesel::dsl::count_star()))
+        .load(c)
         .await)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     on,
     store::{
         Conn, Instant, Stored, Word,
+        first::{Lists, first_ids},
         schema::{applications, upgrade_records},
     },
 };
@@ -230,22 +231,40 @@ pub async fn page(
     })
 }
 
-/// How many [`page`] would list altogether.
-pub async fn total(
+/// The newest records of each of these applications, `limit` of each at most, newest first. Two statements, however many
+/// applications.
+pub async fn first_of_applications(conn: &mut Conn, of: &[ApplicationId], limit: i64) -> QueryResult<Vec<Record>> {
+    let ids = first_ids(conn, &lists("application_id"), of, None, limit).await?;
+    newest_first(conn, &ids).await
+}
+
+/// As [`first_of_applications`], of installations.
+pub async fn first_of_installations(conn: &mut Conn, of: &[InstallationId], limit: i64) -> QueryResult<Vec<Record>> {
+    let ids = first_ids(conn, &lists("installation_id"), of, None, limit).await?;
+    newest_first(conn, &ids).await
+}
+
+/// How many records each of these applications has; one without any is left out.
+pub async fn counts_of_applications(conn: &mut Conn, of: &[ApplicationId]) -> QueryResult<Vec<(ApplicationId, i64)>> {
+    on!(conn, |c| upgrade_records::table
+        .filter(upgrade_records::application_id.eq_any(of))
+        .group_by(upgrade_records::application_id)
+        .select((upgrade_records::application_id, diesel::dsl::count_star()))
+        .load(c)
+        .await)
+}
+
+/// As [`counts_of_applications`], of installations.
+pub async fn counts_of_installations(
     conn: &mut Conn,
-    application: ApplicationId,
-    installation: Option<InstallationId>,
-) -> QueryResult<i64> {
-    on!(conn, |c| {
-        let mut query = upgrade_records::table
-            .filter(upgrade_records::application_id.eq(application))
-            .select(diesel::dsl::count_star())
-            .into_boxed();
-        if let Some(installation) = installation {
-            query = query.filter(upgrade_records::installation_id.eq(installation));
-        }
-        query.get_result(c).await
-    })
+    of: &[InstallationId],
+) -> QueryResult<Vec<(InstallationId, i64)>> {
+    on!(conn, |c| upgrade_records::table
+        .filter(upgrade_records::installation_id.eq_any(of))
+        .group_by(upgrade_records::installation_id)
+        .select((upgrade_records::installation_id, diesel::dsl::count_star()))
+        .load(c)
+        .await)
 }
 
 /// Writes where a record is, and how it went.
@@ -286,4 +305,14 @@ pub async fn awaiting_rollback(conn: &mut Conn) -> QueryResult<Vec<(RecordId, Op
         .into_iter()
         .filter_map(|(record, operation, application)| Some((record, operation?, application)))
         .collect())
+}
+
+fn lists(parent: &'static str) -> Lists {
+    Lists { table: "upgrade_records", parent, filter: "1 = 1", order: "created_at DESC, id DESC" }
+}
+
+async fn newest_first(conn: &mut Conn, ids: &[RecordId]) -> QueryResult<Vec<Record>> {
+    let mut rows = by_ids(conn, ids).await?;
+    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+    Ok(rows)
 }

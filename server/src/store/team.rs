@@ -118,8 +118,8 @@ pub async fn page(
         }
         if let Some(text) = search {
             let pattern = contains(text);
-            query =
-                query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+            let of_name = lower(teams::name).like(lower(pattern.clone())).escape('\\');
+            query = query.filter(of_name.or(lower(teams::slug).like(lower(pattern)).escape('\\')));
         }
         if let Some(slug) = after {
             query = query.filter(teams::slug.gt(slug));
@@ -144,8 +144,8 @@ pub async fn total(
         }
         if let Some(text) = search {
             let pattern = contains(text);
-            query =
-                query.filter(teams::name.like(pattern.clone()).escape('\\').or(teams::slug.like(pattern).escape('\\')));
+            let of_name = lower(teams::name).like(lower(pattern.clone())).escape('\\');
+            query = query.filter(of_name.or(lower(teams::slug).like(lower(pattern)).escape('\\')));
         }
         query.get_result(c).await
     })
@@ -406,6 +406,11 @@ pub async fn has_installations(conn: &mut Conn, team: TeamId, cluster: ClusterId
 pub async fn has_history(conn: &mut Conn, team: TeamId) -> QueryResult<bool> {
     on!(conn, |c| installations::table.filter(installations::team_id.eq(team)).count().get_result::<i64>(c).await)
         .map(|count| count > 0)
+}
+
+define_sql_function! {
+    /// The text in lower case: LIKE tells cases apart in PostgreSQL, and not in SQLite.
+    fn lower(text: Text) -> Text;
 }
 
 /// A pattern for LIKE that finds a text as it is.

@@ -6,7 +6,7 @@ use crate::{
     store::{
         Conn, Instant, Word,
         schema::{applications, installations, publications, template_categories, templates},
-        team::contains,
+        team::{contains, lower},
     },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
@@ -128,7 +128,7 @@ macro_rules! filtered {
             );
         }
         if let Some(text) = &$filter.search {
-            query = query.filter(templates::name.like(contains(text)).escape('\\'));
+            query = query.filter(lower(templates::name).like(lower(contains(text))).escape('\\'));
         }
         if let Some(category) = &$filter.category {
             let of = template_categories::table

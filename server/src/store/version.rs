@@ -5,6 +5,7 @@ use crate::{
     on,
     store::{
         Conn, Instant, Key, Stored,
+        first::{Lists, first_ids},
         schema::{components, installations, kubernetes_resources, upgrade_records, version_images, versions},
         types::IdSql,
     },
@@ -264,25 +265,13 @@ pub async fn delete_of_template(conn: &mut Conn, template: TemplateId) -> QueryR
 /// The greatest current revisions of each of these templates, `limit` of each at most. Two statements, however many
 /// templates.
 pub async fn first_pages(conn: &mut Conn, templates: &[TemplateId], limit: i64) -> QueryResult<Vec<Version>> {
-    if templates.is_empty() {
-        return Ok(Vec::new());
-    }
-    // Both databases take `$n`, in the order of its first appearance.
-    let places: Vec<String> = (1..=templates.len()).map(|place| format!("${place}")).collect();
-    let text = format!(
-        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY template_id ORDER BY sort_key DESC) AS place \
-         FROM versions WHERE is_current AND NOT is_hidden AND template_id IN ({})) AS numbered WHERE place <= ${}",
-        places.join(", "),
-        templates.len() + 1,
-    );
-    let found: Vec<Named> = on!(conn, |c| {
-        let mut query = diesel::sql_query(text).into_boxed();
-        for template in templates {
-            query = query.bind::<IdSql, _>(*template);
-        }
-        query.bind::<BigInt, _>(limit).load(c).await
-    })?;
-    let ids: Vec<VersionId> = found.into_iter().map(|row| row.id).collect();
+    let lists = Lists {
+        table: "versions",
+        parent: "template_id",
+        filter: "is_current AND NOT is_hidden",
+        order: "sort_key DESC",
+    };
+    let ids = first_ids(conn, &lists, templates, None, limit).await?;
     let mut rows = by_ids(conn, &ids).await?;
     rows.sort_by(|one, two| two.sort_key.cmp(&one.sort_key));
     Ok(rows)
@@ -297,13 +286,6 @@ pub async fn counts(conn: &mut Conn, templates: &[TemplateId]) -> QueryResult<Ve
         .select((versions::template_id, diesel::dsl::count_star()))
         .load(c)
         .await)
-}
-
-#[derive(QueryableByName)]
-#[diesel(check_for_backend(Pg, Sqlite))]
-struct Named {
-    #[diesel(sql_type = IdSql)]
-    id: VersionId,
 }
 
 /// A page of the current revisions of a template, the greatest number first.
@@ -328,17 +310,6 @@ pub async fn page(
         }
         query.order(versions::sort_key.desc()).limit(limit).load(c).await
     })
-}
-
-/// How many [`page`] would list altogether.
-pub async fn total(conn: &mut Conn, template: TemplateId) -> QueryResult<i64> {
-    on!(conn, |c| versions::table
-        .filter(
-            versions::template_id.eq(template).and(versions::is_current.eq(true)).and(versions::is_hidden.eq(false))
-        )
-        .count()
-        .get_result(c)
-        .await)
 }
 
 /// The greatest current revisions of templates.
@@ -389,18 +360,90 @@ pub async fn upgrades(
     })
 }
 
-/// How many [`upgrades`] would list altogether.
-pub async fn upgrades_total(conn: &mut Conn, installed: &Version) -> QueryResult<i64> {
-    on!(conn, |c| {
-        let later = versions::sort_key.eq(&installed.sort_key).and(versions::revision.gt(installed.revision));
-        versions::table
-            .filter(versions::template_id.eq(installed.template_id))
-            .filter(versions::is_current.eq(true).and(versions::is_hidden.eq(false)))
-            .filter(versions::sort_key.gt(&installed.sort_key).or(later))
-            .count()
-            .get_result(c)
-            .await
-    })
+/// The first rows of [`upgrades`] of each of these installations, `limit` of each at most, the greatest number first. Two
+/// statements, however many installations.
+pub async fn first_upgrades(
+    conn: &mut Conn,
+    installations: &[InstallationId],
+    limit: i64,
+) -> QueryResult<Vec<(InstallationId, Version)>> {
+    if installations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = format!(
+        "SELECT installation_id, version_id FROM (SELECT i.id AS installation_id, v.id AS version_id, \
+         row_number() OVER (PARTITION BY i.id ORDER BY v.sort_key DESC) AS place {}) AS numbered WHERE place <= ${}",
+        upgrades_from(installations.len()),
+        installations.len() + 1,
+    );
+    let found: Vec<Offered> = on!(conn, |c| {
+        let mut query = diesel::sql_query(text).into_boxed();
+        for installation in installations {
+            query = query.bind::<IdSql, _>(*installation);
+        }
+        query.bind::<BigInt, _>(limit).load(c).await
+    })?;
+    let mut ids: Vec<VersionId> = found.iter().map(|one| one.version_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let versions = by_ids(conn, &ids).await?;
+    let version = |id: VersionId| versions.iter().find(|version| version.id == id).cloned();
+    let mut rows: Vec<(InstallationId, Version)> =
+        found.into_iter().filter_map(|one| Some((one.installation_id, version(one.version_id)?))).collect();
+    rows.sort_by(|(_, one), (_, two)| two.sort_key.cmp(&one.sort_key));
+    Ok(rows)
+}
+
+/// How many [`upgrades`] would list altogether of each of these installations; one without any is left out.
+pub async fn upgrade_counts(
+    conn: &mut Conn,
+    installations: &[InstallationId],
+) -> QueryResult<Vec<(InstallationId, i64)>> {
+    if installations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = format!(
+        "SELECT i.id AS installation_id, count(*) AS total {} GROUP BY i.id",
+        upgrades_from(installations.len())
+    );
+    let found: Vec<OfferedCount> = on!(conn, |c| {
+        let mut query = diesel::sql_query(text).into_boxed();
+        for installation in installations {
+            query = query.bind::<IdSql, _>(*installation);
+        }
+        query.load(c).await
+    })?;
+    Ok(found.into_iter().map(|one| (one.installation_id, one.total)).collect())
+}
+
+/// So many installations `i`, joined with the versions `v` to which they can be upgraded.
+fn upgrades_from(installations: usize) -> String {
+    // Both databases take `$n`, in the order of its first appearance.
+    let places: Vec<String> = (1..=installations).map(|place| format!("${place}")).collect();
+    format!(
+        "FROM installations i JOIN versions a ON a.id = i.version_id JOIN versions v ON v.template_id = a.template_id \
+         AND v.is_current AND NOT v.is_hidden AND (v.sort_key > a.sort_key OR (v.sort_key = a.sort_key \
+         AND v.revision > a.revision)) WHERE i.id IN ({})",
+        places.join(", ")
+    )
+}
+
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg, Sqlite))]
+struct Offered {
+    #[diesel(sql_type = IdSql)]
+    installation_id: InstallationId,
+    #[diesel(sql_type = IdSql)]
+    version_id: VersionId,
+}
+
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg, Sqlite))]
+struct OfferedCount {
+    #[diesel(sql_type = IdSql)]
+    installation_id: InstallationId,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
 }
 
 /// The installations, among these, that can be upgraded. One query, however many there are.

@@ -29,7 +29,7 @@ pub const INSTALL: &str = "
 const INSTALLATION: &str = "
     query($id: ID!) {
       installation(id: $id) {
-        id state scope
+        id state
         version { id number }
         application { id }
         upgradableVersions(first: 10) { nodes { id number } }

@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result, UserError},
     graphql::{
         id,
+        plan::decode_digest,
         settings::{
             EnvironmentVariableInput, GenerateRuleInput, ScaleRuleInput, read_decision, read_scale_rule, read_variable,
         },
@@ -34,8 +35,6 @@ pub struct SubmitPublicationInput {
     pub alias: Option<String>,
     /// For people, 10 KiB at most.
     pub description: Option<String>,
-    /// Whether the version's add-ons can be installed without it; an error where it has none.
-    pub installable_as_add_ons: Option<bool>,
     /// Only the components that are published otherwise than they are deployed.
     pub components: Option<Vec<PublishComponentInput>>,
     /// Only the Kubernetes resources about whose data something is decided.
@@ -148,14 +147,13 @@ impl SubmitPublicationInput {
             number: self.number,
             alias: self.alias,
             description: self.description.unwrap_or_default(),
-            installable_as_add_ons: self.installable_as_add_ons.unwrap_or(false),
             components,
             resources,
             exclude_components,
             exclude_resources,
             platforms: self.platforms.unwrap_or_default(),
             on_drift: self.on_drift,
-            plan_digest: self.plan_digest,
+            plan_digest: decode_digest(self.plan_digest)?,
             component_keys,
         })
     }

@@ -1,9 +1,16 @@
 //! Composing applications, and looking at them where their cluster does not answer.
 
-use super::bed::{Bed, Person, text, unknown};
-use crate::graphql::connection_data;
+use super::{
+    bed::{Bed, Person, text, unknown},
+    seed::id_of,
+};
+use crate::{
+    graphql::{connection_data, id::encode_text},
+    id::{ApplicationId, TemplateId},
+};
 use async_graphql::Request;
 use futures::StreamExt as _;
+use ropeway_domain::operation::{OperationKind, OperationState, PublicationState};
 use serde_json::{Value as Json, json};
 use std::{sync::Arc, time::Duration};
 
@@ -200,33 +207,79 @@ async fn an_application_is_its_teams_alone() {
     assert_eq!(c.problems("createApplication", closed).await, ["TEAM_NOT_OPEN clusterId"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+const WHOLE: &str = "query($id: ID!) { team(id: $id) { applications(first: 20) { totalCount nodes {
+    name status upgradableCount undeployed { path } components(first: 1) { nodes { name status pods { name } } }
+    kubernetesResources(first: 1) { nodes { name status } } topology { nodes { component { name } } edges { from } }
+    team { name } cluster { name }
+    installations(first: 2) { totalCount nodes { state template { name } version { number } components { name }
+      upgradableVersions(first: 2) { totalCount nodes { number } }
+      upgradeRecords(first: 1) { totalCount nodes { state installation { id } fromVersion { number } } } } }
+    upgradeRecords(first: 2) { totalCount nodes { state canRetry operation { steps { name }
+      events(first: 2) { totalCount nodes { message } } } } }
+    publications(first: 1) { totalCount nodes { number createdBy template { name } } }
+} } } }";
+
+// On one thread, so that what is gathered does not depend on how busy the machine is.
+#[tokio::test]
 async fn a_page_of_applications_costs_the_same_whatever_its_length() {
     let c = Composed::new().await;
-    c.add("web", json!({})).await;
-    let query = "query($id: ID!) { team(id: $id) { applications(first: 50) { nodes {
-        name status upgradableCount undeployed { path } components { nodes { name status pods { name } } }
-        kubernetesResources { nodes { name status } } topology { nodes { component { name } } edges { from } }
-        team { name } cluster { name }
-    } } } }";
+    let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
+    let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
+    let template: TemplateId = id_of(&text(&made["template"]["id"]));
+    let mut versions = Vec::new();
+    for number in ["1.0", "2.0", "3.0", "3.1"] {
+        versions.push(c.bed.seed_version(template, number).await);
+    }
+    let fill = async |application: &str| {
+        let at: ApplicationId = id_of(application);
+        let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 3).await;
+        for place in 0..3 {
+            let installation = c.bed.seed_installation(at, template, versions[0]).await;
+            c.bed.seed_component(at, &format!("web-{place}"), Some((installation, versions[0])), &[]).await;
+            for sequence in 1..=2 {
+                c.bed.seed_record(installation, sequence, (versions[0], versions[1]), operation).await;
+            }
+        }
+        c.bed.seed_resource(at, "settings").await;
+        for state in [PublicationState::Published, PublicationState::Abandoned] {
+            c.bed.seed_publication(at, template, id_of(&c.owner.id), state).await;
+        }
+    };
+    fill(&c.application).await;
     let count = async || {
         let before = c.bed.app.database.queries();
-        let seen = c.bed.data(&c.owner, query, json!({ "id": c.team })).await;
-        let length = seen["team"]["applications"]["nodes"].as_array().unwrap().len();
-        (length, c.bed.app.database.queries() - before)
+        let mut seen = c.bed.data(&c.owner, WHOLE, json!({ "id": c.team })).await;
+        let cost = c.bed.app.database.queries() - before;
+        let all = seen["team"]["applications"]["nodes"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
+        for one in &all {
+            assert_eq!((&one["installations"]["totalCount"], &one["upgradableCount"]), (&json!(3), &json!(3)));
+            let offered = &one["installations"]["nodes"][1]["upgradableVersions"];
+            assert_eq!(*offered, json!({ "totalCount": 3, "nodes": [{ "number": "3.1" }, { "number": "3.0" }] }));
+            let records = &one["installations"]["nodes"][0]["upgradeRecords"];
+            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(2), 1));
+            let records = &one["upgradeRecords"];
+            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(6), 2));
+            let events = &records["nodes"][0]["operation"]["events"];
+            let first = json!([{ "message": "event 1" }, { "message": "event 2" }]);
+            assert_eq!(*events, json!({ "totalCount": 3, "nodes": first }));
+            assert_eq!(one["publications"]["totalCount"], 2);
+        }
+        (all.len(), cost)
     };
+    let more = async |names: std::ops::Range<u8>| {
+        for name in names {
+            let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": format!("shop {name}") });
+            let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
+            fill(&text(&made["application"]["id"])).await;
+        }
+    };
+    more(1..2).await;
     count().await;
-    let (one, of_one) = count().await;
-    for name in ["b", "c", "d", "e"] {
-        let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": name });
-        let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
-        let input = json!({ "applicationId": made["application"]["id"], "name": "web", "image": "nginx" });
-        c.bed.done(&c.owner, "addComponent", "component { id }", input).await;
-    }
-    let (five, of_five) = count().await;
-    assert_eq!((one, five), (1, 5));
-    // A loader may be asked in two goes; one query for each of the four others would be four more.
-    assert!(of_five < of_one + 4, "{of_one} queries for one application, {of_five} for five");
+    let (two, of_two) = count().await;
+    more(2..20).await;
+    let (twenty, of_twenty) = count().await;
+    assert_eq!((two, twenty), (2, 20));
+    assert_eq!(of_two, of_twenty, "queries for 2 and for 20 applications");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,4 +317,95 @@ async fn an_application_that_was_never_deployed_is_deleted_at_once() {
     assert!(deleted["operation"].is_null());
     let query = "query($id: ID!) { application(id: $id) { id } }";
     assert_eq!(c.bed.refusal(Some(&c.owner), query, json!({ "id": c.application })).await, "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_an_operation_ends_when_it_may_not_be_seen_any_more() {
+    let c = Composed::new().await;
+    let viewer = c.bed.member("max").await;
+    let input = json!({ "teamId": c.team, "userName": "max", "role": "VIEWER" });
+    c.bed.done(&c.owner, "setTeamMember", "team { id }", input).await;
+    let at: ApplicationId = id_of(&c.application);
+    let operation = c.bed.seed_operation(OperationKind::Deploy, OperationState::Running, Some(at), 2).await;
+    let actor = crate::service::authenticate::authenticate(&c.bed.app, &viewer.token).await.unwrap().unwrap();
+    let id = encode_text(operation);
+    let query = format!("subscription {{ operationEvents(operationId: \"{id}\") {{ sequence }} }}");
+    let data = Arc::new(connection_data(&c.bed.app, actor));
+    let mut events = c.bed.schema.execute_stream_with_session_data(Request::new(query), data).boxed();
+    let mut next = async || tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("it goes on");
+    for sequence in [1, 2] {
+        let answer = serde_json::to_value(next().await.unwrap()).unwrap();
+        assert_eq!(answer["data"]["operationEvents"]["sequence"], sequence, "{answer}");
+    }
+    let input = json!({ "teamId": c.team, "userId": viewer.id });
+    c.bed.done(&c.owner, "removeTeamMember", "team { id }", input).await;
+    assert!(next().await.is_none(), "it ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_silent_cluster_are_unavailable_and_hide_no_others() {
+    let c = Composed::new().await;
+    c.add("web", json!({})).await;
+    let query = "query($id: ID!) { application(id: $id) { name components { nodes { name events { totalCount } } } } }";
+    let answer = c.bed.ask(Some(&c.owner), query, json!({ "id": c.application })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
+    let cluster = ropeway_playground::Playground::start(ropeway_playground::Options::new("one", "token-of-a-test"));
+    let cluster = cluster.await.unwrap();
+    let input = json!({
+        "enterpriseId": c.bed.enterprise, "name": "one", "driver": "kubernetes", "kubeconfig": cluster.kubeconfig(),
+    });
+    let made = c.bed.done(&c.bed.admin, "registerCluster", "cluster { id }", input).await;
+    let other = text(&made["cluster"]["id"]);
+    let input = json!({ "teamId": c.team, "clusterId": other });
+    c.bed.done(&c.owner, "openTeamOnCluster", "team { id }", input).await;
+    let input = json!({ "teamId": c.team, "clusterId": other, "name": "Second" });
+    let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
+    let input = json!({ "applicationId": made["application"]["id"], "name": "api", "image": "nginx" });
+    let api = c.bed.done(&c.owner, "addComponent", "component { id }", input).await;
+    let query =
+        "query($one: ID!, $two: ID!) { one: application(id: $one) { components { nodes { events { totalCount } } } }
+                 two: component(id: $two) { events { totalCount } } }";
+    let variables = json!({ "one": c.application, "two": api["component"]["id"] });
+    let answer = c.bed.ask(Some(&c.owner), query, variables).await;
+    assert_eq!(answer["data"]["two"], json!({ "events": { "totalCount": 0 } }), "{answer}");
+    assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_executes_a_plan_is_in_the_log_however_it_ends() {
+    let c = Composed::new().await;
+    let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
+    let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
+    let template: TemplateId = id_of(&text(&made["template"]["id"]));
+    let (old, new) = (c.bed.seed_version(template, "1.0").await, c.bed.seed_version(template, "2.0").await);
+    let at: ApplicationId = id_of(&c.application);
+    let installation = c.bed.seed_installation(at, template, old).await;
+    let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 1).await;
+    let record = c.bed.seed_record(installation, 1, (old, new), operation).await;
+    let busy = c.bed.seed_operation(OperationKind::Deploy, OperationState::Running, Some(at), 1).await;
+    c.bed.seed_lock(at, busy).await;
+    let digest = format!("sha256:{}", "7".repeat(64));
+    let id = |id: String| json!(id);
+    let (of, at_record) = (id(encode_text(installation)), id(encode_text(record)));
+    let version = id(encode_text(new));
+    for (mutation, input, object) in [
+        ("upgradeInstallation", json!({ "installationId": of, "versionId": version, "planDigest": digest }), &of),
+        ("uninstall", json!({ "installationId": of }), &of),
+        ("rollBackUpgrade", json!({ "recordId": at_record, "planDigest": digest }), &at_record),
+        ("retryUpgrade", json!({ "recordId": at_record }), &at_record),
+    ] {
+        let named = input.get("planDigest").cloned().unwrap_or_default();
+        // The application is busy, and the cluster does not answer.
+        let document = super::bed::document(mutation, "");
+        let answer = c.bed.ask(Some(&c.owner), &document, json!({ "input": input })).await;
+        let refused = answer.pointer("/errors/0/extensions/code");
+        let refused = refused.or_else(|| answer["data"][mutation].pointer("/errors/0/code")).expect("a reason");
+        let log = "query($id: ID!) { enterprise(id: $id) { auditLog(first: 1) { nodes {
+                   action object planDigest allowed result } } } }";
+        let log = c.bed.data(&c.bed.admin, log, json!({ "id": c.bed.enterprise })).await;
+        let expected = json!({
+            "action": mutation, "object": object, "planDigest": named, "allowed": true, "result": refused,
+        });
+        assert_eq!(log["enterprise"]["auditLog"]["nodes"], json!([expected]));
+    }
 }

@@ -6,8 +6,14 @@ use crate::{
     config::Config,
     graphql::{ApiSchema, on_behalf_of, schema},
     service::{
-        authenticate::authenticate, configure_library::refresh_embedded, first_start::first_start,
+        authenticate::{TOKEN_LENGTH, authenticate, token_hash},
+        configure_library::refresh_embedded,
+        first_start::first_start,
         register_drivers::register_drivers,
+    },
+    store::{
+        Instant,
+        user::{self, Session},
     },
 };
 use async_graphql::{Request, Variables};
@@ -138,6 +144,20 @@ impl Bed {
                      errors { code path } } }";
         let answer = self.ask(None, query, json!({ "input": { "name": name, "password": password } })).await;
         if answer["data"].is_null() { answer } else { answer["data"]["signIn"].clone() }
+    }
+
+    /// Another session of somebody.
+    pub(super) async fn another_session(&self, person: &Person) -> Person {
+        let (token, now) = (clock::random_text(TOKEN_LENGTH), self.clock.now());
+        let session = Session {
+            id: clock::new_id(),
+            user_id: super::seed::id_of(&person.id),
+            token_hash: token_hash(&token),
+            created_at: now,
+            expires_at: Instant::new(now.0 + chrono::TimeDelta::hours(1)),
+        };
+        user::insert_session(&mut self.app.database.write().await.unwrap(), &session).await.unwrap();
+        Person { token, ..person.clone() }
     }
 
     /// Signs in for the first time and changes the password to [`PASSWORD`].

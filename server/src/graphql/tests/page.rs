@@ -37,6 +37,11 @@ async fn a_list_is_walked_page_by_page_without_gap_or_repetition() {
     assert_eq!(found["enterprise"]["teams"]["totalCount"], 10);
     let variables = json!({ "id": bed.enterprise, "search": "%" });
     assert_eq!(bed.data(&bed.admin, TEAMS, variables).await["enterprise"]["teams"]["totalCount"], 0);
+    let members = "query($id: ID!, $after: Cursor) { enterprise(id: $id) { members(after: $after) { totalCount } } }";
+    let page = bed.data(&bed.admin, TEAMS, json!({ "id": bed.enterprise, "first": 1 })).await;
+    let of_teams = page["enterprise"]["teams"]["pageInfo"]["endCursor"].clone();
+    let answer = bed.ask(Some(&bed.admin), members, json!({ "id": bed.enterprise, "after": of_teams })).await;
+    assert!(text(&answer["errors"][0]["message"]).contains("no cursor of this list"), "{answer}");
     for (variables, message) in [
         (json!({ "id": bed.enterprise, "first": 101 }), "0 to 100"),
         (json!({ "id": bed.enterprise, "first": -1 }), "0 to 100"),

@@ -261,6 +261,10 @@ async fn a_version_is_seen_by_confirmation_alone_and_holds_no_secret() {
     let stale = shop.bed.mutate(&shop.owner, "submitPublication", "publication { id } plan { digest }", named).await;
     assert_eq!((&stale["errors"][0]["code"], &stale["publication"]), (&json!("PLAN_STALE"), &Json::Null));
     assert!(stale["plan"]["digest"].is_string(), "{stale}");
+    let log = "query($id: ID!) { enterprise(id: $id) { auditLog(first: 1) { nodes { action planDigest result } } } }";
+    let log = shop.bed.data(&shop.bed.admin, log, json!({ "id": shop.bed.enterprise })).await;
+    let entry = json!({ "action": "submitPublication", "planDigest": plan["digest"], "result": "PLAN_STALE" });
+    assert_eq!(log["enterprise"]["auditLog"]["nodes"], json!([entry]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -364,15 +368,10 @@ async fn what_cannot_be_published_is_named_before_anything_is_copied() {
         assert_eq!(refused, [format!("{code} ")]);
     }
     let wrong = json!({
-        "installableAsAddOns": true, "platforms": ["mars"], "alias": "", "onDrift": null, "components": [],
+        "platforms": ["mars"], "alias": "", "onDrift": null, "components": [],
     });
     let problems = shop.bed.problems(&shop.owner, "submitPublication", shop.input("no number", wrong)).await;
-    let expected = [
-        "INVALID_NUMBER number",
-        "INVALID_NAME alias",
-        "ADD_ONS_MISSING installableAsAddOns",
-        "INVALID_PLATFORM platforms.0",
-    ];
+    let expected = ["INVALID_NUMBER number", "INVALID_NAME alias", "INVALID_PLATFORM platforms.0"];
     assert_eq!(problems, expected);
     let list = "query($id: ID!) { application(id: $id) { publications(first: 5) { totalCount } } }";
     let seen = shop.bed.data(&shop.owner, list, json!({ "id": shop.application })).await;

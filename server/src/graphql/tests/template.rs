@@ -1,6 +1,9 @@
 //! Templates: who sees, makes, changes and deletes them.
 
-use super::bed::{Bed, Person, text, unknown};
+use super::{
+    bed::{Bed, Person, text, unknown},
+    seed::id_of,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value as Json, json};
 
@@ -162,18 +165,72 @@ async fn a_template_is_changed_and_deleted_and_the_log_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_template_of_the_enterprise_shows_its_team_to_that_team_alone() {
+    let p = People::new().await;
+    let of_all = p.create("open shop", "ENTERPRISE", json!({})).await;
+    let query = "query($id: ID!) { template(id: $id) { name team { slug applications { nodes { name } }
+                 members { nodes { role } } openings { namespace } } } }";
+    for person in [&p.owner, &p.viewer, &p.bed.admin] {
+        let found = p.bed.data(person, query, json!({ "id": of_all })).await;
+        assert_eq!(found["template"]["team"]["slug"], "shops", "{}", person.name);
+    }
+    let found = p.bed.data(&p.outsider, query, json!({ "id": of_all })).await;
+    assert_eq!(found["template"], json!({ "name": "open shop", "team": null }));
+
+    // Who has it installed sees it through the installation, and no more of its team.
+    let cluster = p.bed.cluster("hangzhou").await;
+    let team = p.bed.team(&p.outsider, "others", &[&cluster]).await;
+    let input = json!({ "teamId": team, "clusterId": cluster, "name": "Mine" });
+    let made = p.bed.done(&p.outsider, "createApplication", "application { id }", input).await;
+    let application = text(&made["application"]["id"]);
+    let version = p.bed.seed_version(id_of(&of_all), "1.0").await;
+    p.bed.seed_installation(id_of(&application), id_of(&of_all), version).await;
+    let query = "query($id: ID!) { application(id: $id) { team { slug }
+                 installations { nodes { team { slug } template { name team { slug } } } } } }";
+    let found = p.bed.data(&p.outsider, query, json!({ "id": application })).await;
+    let template = json!({ "name": "open shop", "team": null });
+    let mine = json!({ "slug": "others" });
+    let installations = json!({ "nodes": [{ "team": mine, "template": template }] });
+    assert_eq!(found["application"], json!({ "team": mine, "installations": installations }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_do_not_matter_to_a_search() {
+    let p = People::new().await;
+    p.create("Open SHOP", "ENTERPRISE", json!({})).await;
+    for search in ["open shop", "OPEN", "Shop"] {
+        assert_eq!(p.names(&p.owner, json!({ "search": search })).await, json!(["Open SHOP"]), "{search}");
+    }
+    let query = "query($id: ID!) { enterprise(id: $id) { teams(search: \"SHOPS\") { nodes { slug } } } }";
+    let found = p.bed.data(&p.owner, query, json!({ "id": p.bed.enterprise })).await;
+    assert_eq!(found["enterprise"]["teams"]["nodes"], json!([{ "slug": "shops" }]));
+}
+
+// On one thread, so that what is gathered does not depend on how busy the machine is.
+#[tokio::test]
 async fn a_page_of_templates_costs_the_same_however_long_it_is() {
     let p = People::new().await;
-    let query = "query($id: ID!) { enterprise(id: $id) { templates(first: 50) { nodes { name categories team { slug }
-                 latest { number architectures } versions(first: 3) { totalCount nodes { number components { name } } } } } } }";
+    let query = "query($id: ID!) { enterprise(id: $id) { templates(first: 50) { totalCount nodes { name categories
+                 team { slug } latest { number architectures }
+                 versions(first: 3) { totalCount nodes { number template { name } components { name } asks { name }
+                 images { reference } } } } } } }";
     let mut costs = Vec::new();
-    for more in [2, 20] {
+    for more in [2, 18] {
         for number in 0..more {
-            p.create(&format!("shop {more} {number}"), "ENTERPRISE", json!({ "categories": ["a"] })).await;
+            let id = p.create(&format!("shop {more} {number}"), "ENTERPRISE", json!({ "categories": ["a"] })).await;
+            for version in ["1.0", "2.0", "2.1", "3.0"] {
+                p.bed.seed_version(id_of(&id), version).await;
+            }
         }
         let before = p.bed.app.database.queries();
-        p.bed.data(&p.owner, query, json!({ "id": p.bed.enterprise })).await;
+        let found = p.bed.data(&p.owner, query, json!({ "id": p.bed.enterprise })).await;
         costs.push(p.bed.app.database.queries() - before);
+        for template in found["enterprise"]["templates"]["nodes"].as_array().unwrap() {
+            assert_eq!(template["versions"]["totalCount"], 4);
+            let numbers: Vec<_> =
+                template["versions"]["nodes"].as_array().unwrap().iter().map(|one| text(&one["number"])).collect();
+            assert_eq!(numbers, ["3.0", "2.1", "2.0"]);
+        }
     }
-    assert_eq!(costs[0], costs[1], "queries for 2 and for 22 templates");
+    assert_eq!(costs[0], costs[1], "queries for 2 and for 20 templates");
 }

@@ -36,10 +36,6 @@ pub(super) fn check(request: &PublicationRequest) -> Result<(VersionNumber, Vec<
         problems.check_display_name("alias", alias);
     }
     check_description(&mut problems, &request.description);
-    if request.installable_as_add_ons {
-        let message = "the version has no add-ons that could be installed without it";
-        problems.at("installableAsAddOns", "ADD_ONS_MISSING", message);
-    }
     let lists = [
         ("components", request.components.len()),
         ("kubernetesResources", request.resources.len()),
