@@ -82,7 +82,7 @@ fn merged(live: &Json, edit: &Json) -> anyhow::Result<Json> {
 /// The number of replicas, and the path of the readiness probe.
 async fn seen(api: &Api<Deployment>) -> anyhow::Result<(Option<i32>, String)> {
     let live = api.get("shop-api").await?;
-    let spec = live.spec.context("it has a specification")?;
+    let spec = live.spec;
     let containers = spec.template.spec.context("it has pods")?.containers;
     let probe = containers.into_iter().find_map(|one| one.readiness_probe).and_then(|probe| probe.http_get);
     Ok((spec.replicas, probe.and_then(|get| get.path).unwrap_or_default()))

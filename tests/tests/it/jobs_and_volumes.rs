@@ -176,7 +176,7 @@ async fn sizes(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Vec<Str
     let client = cluster.client().await?;
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, namespace);
-    let templates = sets.get("shop-database").await?.spec.and_then(|spec| spec.volume_claim_templates);
+    let templates = sets.get("shop-database").await?.spec.volume_claim_templates;
     let mut found = Vec::new();
     for template in templates.unwrap_or_default() {
         let name = template.metadata.name.context("a template has a name")?;
