@@ -2,7 +2,7 @@
 
 use crate::main_job::on_real_clusters;
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
@@ -91,7 +91,7 @@ async fn retry_runs_what_failed_and_nothing_else(
         ensure!(one["version"]["number"] == number, "{slug} is at {}", one["version"]);
     }
 
-    set_label(&clusters[1], &trap.label).await?;
+    set_label(&clusters[1], &trap.label, None).await?;
     let payload = trap.scene.client.change(RETRY, json!({ "recordId": record })).await?;
     let operation = text(&payload, "/operation/id")?;
     trap.scene.client.follow(operation, |_| {}).await?;
@@ -145,9 +145,12 @@ async fn onfailure_takes_it_back_by_itself(
 /// Publishes 3.0 with a component that only runs on the labelled node of the first cluster, and installs 2.9.
 async fn trap(app: &TestApp, clusters: &[TestCluster; 2], name: &str, component: &str) -> anyhow::Result<Trap> {
     let label = format!("ropeway.test/{name}");
-    set_label(&clusters[0], &label).await?;
     let scene = app.scene(clusters, name).await?;
     let mut composed = compose::compose(&scene).await?;
+    // The node where the database is: its disk cannot leave that zone.
+    let pods: Api<Pod> = Api::namespaced(clusters[0].client().await?, &scene.first_team);
+    let node = pods.get("shop-database-0").await?.spec.and_then(|spec| spec.node_name);
+    set_label(&clusters[0], &label, node).await?;
     let template = publish::create_template(&scene).await?;
     let first = publish::publish(&scene, &composed.application, &template, "2.9").await?;
     let installed = install::install(&scene, &first.version).await?;
@@ -217,10 +220,11 @@ fn states(record: &Json) -> anyhow::Result<Vec<(&str, &str)>> {
     Ok(states)
 }
 
-async fn set_label(cluster: &TestCluster, label: &str) -> anyhow::Result<()> {
+/// Labels a node: this one, or any.
+async fn set_label(cluster: &TestCluster, label: &str, node: Option<String>) -> anyhow::Result<()> {
     let nodes: Api<Node> = Api::all(cluster.client().await?);
     let all = nodes.list(&ListParams::default()).await?.items;
-    let name = all.first().and_then(|node| node.metadata.name.clone()).context("it has a node")?;
+    let name = node.or_else(|| all.first()?.metadata.name.clone()).context("it has a node")?;
     let patch = Patch::Merge(json!({ "metadata": { "labels": { label: "yes" } } }));
     nodes.patch(&name, &PatchParams::default(), &patch).await?;
     Ok(())
