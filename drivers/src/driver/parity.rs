@@ -2,24 +2,30 @@
 
 use super::{Driver, RenderRequest};
 use crate::{
+    check,
     engine::{Engine, Limits},
     error::CallError,
     types::Target,
 };
 use proptest::{
     collection::vec,
+    option,
     prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest},
+    sample::{select, subsequence},
 };
 use ropeway_domain::{
-    ComponentKey,
-    model::{Port, Protocol, Resources, ScaleRule, VolumeKind, WorkloadKind},
+    ComponentKey, Quantity,
+    model::{Port, Probe, ProbeAction, ProbeKind, Protocol, Resources, ScaleRule, UriScheme, VolumeKind, WorkloadKind},
     rendering::{
-        ApplicationModel, ApplicationNaming, ComponentModel, ConfigFileModel, EnvironmentModel, ModelValue, VolumeModel,
+        ApplicationModel, ApplicationNaming, ComponentModel, ConfigFileModel, EnvironmentModel, ModelValue,
+        ResourceModel, VolumeModel,
     },
 };
 use ropeway_driver_kubernetes::Kubernetes;
 use ropeway_driver_sdk::{self as sdk, Driver as _, conformance};
-use std::sync::OnceLock;
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use std::{fmt::Debug, sync::OnceLock};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -53,21 +59,31 @@ fn assert_same(model: &ApplicationModel) {
     match (native, runtime.block_on(driver.render_unchecked(request))) {
         (Ok(native), Ok((component, log))) => {
             assert!(log.is_empty(), "{log:?}");
-            let native: Vec<_> = native.manifests.into_iter().map(|it| (it.wave, it.component, it.object)).collect();
-            let component = component.manifests.into_iter().map(|it| (it.wave, it.component, it.object));
-            assert_eq!(native, component.collect::<Vec<_>>());
+            let found = check::diagnostics(component.diagnostics).unwrap();
+            assert_eq!(json(&native.diagnostics), json(&found));
+            let native = native.manifests.into_iter().map(|it| (it.wave, name(it.mode), it.component, it.object));
+            let component = component.manifests.into_iter().map(|it| (it.wave, name(it.mode), it.component, it.object));
+            assert_eq!(native.collect::<Vec<_>>(), component.collect::<Vec<_>>());
             runtime.block_on(driver.render(request)).unwrap();
         }
         (Err(sdk::DriverError::Invalid(native)), Err(CallError::Invalid(component))) => {
-            let native: Vec<_> = native.into_iter().map(|it| (it.path, it.code, it.message)).collect();
-            let component = component.into_iter().map(|it| (it.path, it.code, it.message));
-            assert_eq!(native, component.collect::<Vec<_>>());
+            assert_eq!(json(&native), json(&component));
         }
         (Err(sdk::DriverError::Unsupported(native)), Err(CallError::Unsupported(component))) => {
             assert_eq!(native, component);
         }
         (native, component) => panic!("natively {native:?}, as a component {component:?}"),
     }
+}
+
+/// The name of a variant, which is the same on both sides.
+fn name(variant: impl Debug) -> String {
+    let text = format!("{variant:?}");
+    text.rsplit("::").next().unwrap_or_default().to_owned()
+}
+
+fn json(findings: &impl Serialize) -> Json {
+    serde_json::to_value(findings).unwrap()
 }
 
 fn component() -> &'static (Runtime, Driver) {
@@ -91,7 +107,7 @@ fn target() -> Target {
 
 /// Small models, some of which no cluster would take.
 fn models() -> impl Strategy<Value = ApplicationModel> {
-    vec(components(), 0..4).prop_map(|components| ApplicationModel {
+    (vec(components(), 0..4), vec(resources(), 0..3)).prop_map(|(components, resources)| ApplicationModel {
         model_version: "1".to_owned(),
         application: ApplicationNaming { id: Uuid::from_u128(10), slug: "shop".to_owned() },
         components: components
@@ -103,19 +119,119 @@ fn models() -> impl Strategy<Value = ApplicationModel> {
                 ..component
             })
             .collect(),
-        resources: Vec::new(),
+        resources: resources
+            .into_iter()
+            .enumerate()
+            .map(|(n, mut resource)| {
+                resource.key = Uuid::from_u128(200 + n as u128).into();
+                resource.manifest["metadata"]["name"] = format!("shop-r{n}").into();
+                resource
+            })
+            .collect(),
     })
+}
+
+fn values() -> impl Strategy<Value = ModelValue> {
+    prop_oneof![
+        "\\PC{0,12}".prop_map(|text| ModelValue::Plain(text.replace("ropeway-secret:", ""))),
+        any::<u128>().prop_map(|id| ModelValue::Secret { secret: format!("ropeway-secret:{}", Uuid::from_u128(id)) }),
+    ]
+}
+
+/// Objects that are taken as they are, and some that are not.
+fn resources() -> impl Strategy<Value = ResourceModel> {
+    let kinds = select(vec![
+        ("v1", "ConfigMap"),
+        ("v1", "Secret"),
+        ("v1", "Namespace"),
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+    ]);
+    let secrets = vec(("[a-z./]{1,4}", values()), 0..3);
+    (kinds, secrets, any::<bool>()).prop_map(|((api_version, kind), secrets, is_foreign)| {
+        let mut metadata = json!({ "labels": { "example.org/kept": "yes", "ropeway.dev/revision": "forged" } });
+        if is_foreign {
+            metadata["annotations"] = json!({ "service.beta.kubernetes.io/aws-load-balancer-type": "nlb" });
+        }
+        let manifest = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "status": {} });
+        let Json::Object(manifest) = manifest else { unreachable!("it is an object") };
+        let entries = secrets.into_iter().filter(|_| kind == "Secret");
+        ResourceModel {
+            key: Uuid::nil().into(),
+            installation: None,
+            version: None,
+            manifest,
+            secret_data: entries.map(|(name, value)| EnvironmentModel { name, value }).collect(),
+        }
+    })
+}
+
+/// Some of each kind twice, which is refused.
+fn probes() -> impl Strategy<Value = Vec<Probe>> {
+    let kinds = select(vec![ProbeKind::Startup, ProbeKind::Readiness, ProbeKind::Liveness]);
+    let schemes = select(vec![UriScheme::Http, UriScheme::Https]);
+    let actions = prop_oneof![
+        ("/[a-z]{0,4}", 1..=u16::MAX, schemes).prop_map(|(path, port, scheme)| ProbeAction::Http {
+            path,
+            port,
+            scheme
+        }),
+        (1..=u16::MAX).prop_map(|port| ProbeAction::Tcp { port }),
+        (1..=u16::MAX, option::of("[a-z]{1,4}")).prop_map(|(port, service)| ProbeAction::Grpc { port, service }),
+        vec("\\PC{0,6}", 1..3).prop_map(|command| ProbeAction::Exec { command }),
+    ];
+    let probe = (kinds, actions, 1..100_u32).prop_map(|(kind, action, seconds)| Probe {
+        kind,
+        action,
+        initial_delay_seconds: seconds - 1,
+        period_seconds: seconds,
+        timeout_seconds: 1,
+        success_threshold: 1,
+        failure_threshold: 3,
+    });
+    vec(probe, 0..3)
+}
+
+/// Attributes that add something, that are left out with a warning, and that are refused.
+fn attributes() -> impl Strategy<Value = Map<String, Json>> {
+    let known = vec![
+        ("annotations", json!({ "service.beta.kubernetes.io/aws-load-balancer-type": "nlb", "example.org/a": "b" })),
+        (
+            "env",
+            json!([{ "name": "A", "value": "x" }, { "name": "NODE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }]),
+        ),
+        ("labels", json!({ "example.org/tier": "front", "ropeway.dev/revision": "forged" })),
+        ("nodeSelector", json!({ "kubernetes.io/arch": "arm64" })),
+        ("tolerations", json!([{ "key": "dedicated", "operator": "Exists" }])),
+        ("volumeMounts", json!([{ "name": "tmp", "mountPath": "/v0" }, { "name": "tmp", "mountPath": "/tmp" }])),
+        ("volumes", json!([{ "name": "tmp", "emptyDir": {} }, { "name": "v0", "emptyDir": {} }])),
+    ];
+    let refused = option::weighted(
+        0.1,
+        select(vec![("containers", json!([])), ("restartPolicy", json!("Sometimes")), ("strange", json!(1))]),
+    );
+    (subsequence(known, 0..=7), refused).prop_map(|(known, refused)| {
+        known.into_iter().chain(refused).map(|(name, value)| (name.to_owned(), value)).collect()
+    })
+}
+
+fn amounts() -> impl Strategy<Value = Resources> {
+    let amount = |texts: [&'static str; 3]| {
+        option::of(select(texts.to_vec())).prop_map(|text| text.map(|text| text.parse::<Quantity>().unwrap()))
+    };
+    let (cpu, memory) = (["100m", "1", "1.5"], ["64Mi", "1Gi", "1e9"]);
+    (amount(cpu), amount(cpu), amount(memory), amount(memory)).prop_map(
+        |(cpu_request, cpu_limit, memory_request, memory_limit)| Resources {
+            cpu_request,
+            cpu_limit,
+            memory_request,
+            memory_limit,
+        },
+    )
 }
 
 fn components() -> impl Strategy<Value = ComponentModel> {
     let kinds = prop_oneof![Just(WorkloadKind::Deployment), Just(WorkloadKind::StatefulSet), Just(WorkloadKind::Job)];
-    let values = || {
-        prop_oneof![
-            "\\PC{0,12}".prop_map(|text| ModelValue::Plain(text.replace("ropeway-secret:", ""))),
-            any::<u128>()
-                .prop_map(|id| ModelValue::Secret { secret: format!("ropeway-secret:{}", Uuid::from_u128(id)) }),
-        ]
-    };
     let environment = vec(("[A-Z_]{1,6}", values()), 0..4);
     let files = vec(("/[a-z/.]{1,8}", values()), 0..3);
     let volumes = vec(
@@ -131,8 +247,10 @@ fn components() -> impl Strategy<Value = ComponentModel> {
         0..4,
     );
     let ports = vec((1..=u16::MAX, any::<bool>()), 0..3);
-    (kinds, environment, files, volumes, ports, 0..4_u32, proptest::option::of("\\PC{1,12}")).prop_map(
-        |(kind, environment, files, volumes, ports, replicas, version)| ComponentModel {
+    let versions = option::of("\\PC{1,12}");
+    let parts = (kinds, environment, files, volumes, ports, 0..4_u32, versions, probes(), amounts(), attributes());
+    parts.prop_map(|(kind, environment, files, volumes, ports, replicas, version, probes, resources, attributes)| {
+        ComponentModel {
             key: ComponentKey(Uuid::nil()),
             installation: version.as_ref().map(|_| Uuid::from_u128(7)),
             version,
@@ -173,12 +291,12 @@ fn components() -> impl Strategy<Value = ComponentModel> {
                 .into_iter()
                 .map(|(path, content)| ConfigFileModel { path, content, mode: None })
                 .collect(),
-            probes: Vec::new(),
-            resources: Resources::default(),
+            probes,
+            resources,
             replicas,
             scale_rule: ScaleRule::default(),
-            attributes: serde_json::Map::new(),
+            attributes,
             content_hash: "hash".to_owned(),
-        },
-    )
+        }
+    })
 }
