@@ -118,6 +118,10 @@ fn a_stateful_set_is_updated_up_to_its_partition() {
         let health = assess(&[live(set(partition, updated, ready), &[])]);
         assert_eq!(health.state, state, "{partition} {updated} {ready}");
     }
+    // Made anew without its pods ending: it names one revision twice, and its pods are still of another.
+    let mut anew = set(0, 0, 3);
+    anew["status"]["currentRevision"] = "b".into();
+    assert_eq!(assess(&[live(anew, &[])]).state, Progressing);
 }
 
 #[test]

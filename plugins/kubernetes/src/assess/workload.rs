@@ -52,9 +52,10 @@ pub(super) fn stateful_set(scene: &Scene<'_>, live: &Live<'_>) -> Verdict {
     let rolls = text(object, "/spec/updateStrategy/type") != "OnDelete";
     let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
     let to_update = (wanted - partition).max(0);
-    let is_old = text(object, "/status/currentRevision") != text(object, "/status/updateRevision");
+    // Not by whether two revisions are told: a set that was made anew, or rolled back, names one revision twice while its
+    // pods are still of another.
     let updated = count("updatedReplicas");
-    let waiting = if rolls && is_old && updated < to_update {
+    let waiting = if rolls && updated < to_update {
         ("Updating", format!("{updated} of {to_update} replicas are of the new version"))
     } else if ready < wanted {
         ("Starting", format!("{ready} of {wanted} replicas are ready"))
