@@ -213,9 +213,8 @@ impl Variable {
         let name = name.to_str()?;
         let key = match name.strip_prefix(PREFIX) {
             None if name == "DATABASE_URL" => "database.url".to_owned(),
-            None => return None,
             Some(key) if key.contains("__") => key.replace("__", ".").to_lowercase(),
-            Some(_) => return None,
+            None | Some(_) => return None,
         };
         Some(Self { name: name.to_owned(), key, value: value.to_string_lossy().into_owned() })
     }

@@ -132,10 +132,7 @@ async fn pending(app: &App) -> Result<Vec<Request>> {
 
 /// Whether the request is settled: begun, or given up.
 async fn serve(app: &App, request: Request) -> bool {
-    let error = match roll_back_failed(app, request.record, request.operation).await {
-        Ok(_) => return true,
-        Err(error) => error,
-    };
+    let Err(error) = roll_back_failed(app, request.record, request.operation).await else { return true };
     let told = match &error {
         // Another replica was faster, or somebody changed the application: look again.
         Error::Conflict(_) => return false,
@@ -206,7 +203,7 @@ mod tests {
     }
 
     /// Tasks that end, with their ids.
-    async fn ids(tasks: usize) -> Vec<TaskId> {
+    fn ids(tasks: usize) -> Vec<TaskId> {
         let mut set = JoinSet::new();
         (0..tasks).map(|_| set.spawn(async {}).id()).collect()
     }
@@ -218,7 +215,7 @@ mod tests {
         let now = Instant::now();
         let first = schedule.due(&waiting, now);
         assert_eq!(first.len(), AT_A_TIME);
-        let tasks = ids(AT_A_TIME).await;
+        let tasks = ids(AT_A_TIME);
         for (task, request) in tasks.iter().zip(&first) {
             schedule.running.insert(*task, request.operation);
         }
@@ -240,7 +237,7 @@ mod tests {
     async fn pauses_grow_to_a_minute() {
         let waiting = [request()];
         let mut schedule = Schedule::default();
-        let (task, now) = (ids(1).await[0], Instant::now());
+        let (task, now) = (ids(1)[0], Instant::now());
         let mut pauses = Vec::new();
         for _ in 0..40 {
             schedule.running.insert(task, waiting[0].operation);

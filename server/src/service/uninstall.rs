@@ -43,10 +43,17 @@ pub struct Uninstall {
     pub retry_of: Option<OperationId>,
 }
 
+/// A plan with what carries it out.
+struct Decided {
+    plan: Plan,
+    steps: Vec<NewStep>,
+    scope: Scope,
+}
+
 /// What ending an installation would delete and keep.
 pub async fn plan(app: &App, actor: &Actor, input: &Uninstall) -> Result<Plan> {
     let (observed, installation) = observe(app, actor, input, TeamAction::View).await?;
-    Ok(decide(app, &observed, &installation, input)?.0)
+    Ok(decide(app, &observed, &installation, input)?.plan)
 }
 
 /// Ends an installation.
@@ -57,9 +64,9 @@ pub async fn uninstall(app: &App, actor: &Actor, input: &Uninstall) -> Result<(I
         if let Some(operation) = observed.state.application.locked_by {
             return Err(execute::busy(operation));
         }
-        let (plan, steps, scope) = decide(app, &observed, &installation, input)?;
-        execute::check_executable(&plan)?;
-        commit(app, actor, &observed, installation, input, &plan, steps, &scope).await
+        let decided = decide(app, &observed, &installation, input)?;
+        execute::check_executable(&decided.plan)?;
+        commit(app, actor, &observed, installation, input, decided).await
     })
     .await
 }
@@ -79,12 +86,7 @@ async fn observe(app: &App, actor: &Actor, input: &Uninstall, action: TeamAction
     Ok((observed, installation))
 }
 
-fn decide(
-    app: &App,
-    observed: &Observed,
-    installation: &Installation,
-    input: &Uninstall,
-) -> Result<(Plan, Vec<NewStep>, Scope)> {
+fn decide(app: &App, observed: &Observed, installation: &Installation, input: &Uninstall) -> Result<Decided> {
     let state = &observed.state;
     let belongs = |id: Option<InstallationId>| id == Some(installation.id);
     let here = state.of_installation(installation, Side::Desired);
@@ -151,7 +153,7 @@ fn decide(
         steps: execute::shown(&steps),
         asks: Vec::new(),
     };
-    Ok((plan, steps, scope))
+    Ok(Decided { plan, steps, scope })
 }
 
 fn removal(owner: Owner, path: &str, name: &str) -> Change {
@@ -174,9 +176,7 @@ async fn commit(
     observed: &Observed,
     installation: Installation,
     input: &Uninstall,
-    plan: &Plan,
-    steps: Vec<NewStep>,
-    scope: &Scope,
+    Decided { plan, steps, scope }: Decided,
 ) -> Result<(Installation, Operation)> {
     let now = app.clock.now();
     let state = &observed.state;

@@ -242,11 +242,16 @@ async fn every_mutation_asks_for_its_role_and_leaves_its_trace() {
     }
 }
 
+/// The global id of something, which may be somebody's own.
+type Id = fn(&World, Who) -> String;
+
+/// An input that names things of the world.
+type Input = fn(&World) -> Json;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_seen_does_not_exist() {
     let world = World::new().await;
     let mine = |w: &World, who: Who| w.person(who).map_or_else(|| unknown("Viewer"), |person| viewer(&person.id));
-    type Id = fn(&World, Who) -> String;
     let nodes: Vec<(&str, Rule, Id)> = vec![
         ("Viewer", Rule::SignedIn, mine),
         ("User", Rule::Members, |w, _| w.person(Who::Owner).unwrap().id.clone()),
@@ -313,7 +318,7 @@ async fn what_may_not_be_seen_does_not_exist() {
 }
 
 /// Who may ask for which plan, and an input of it.
-fn plan(query: &str) -> Option<(Rule, fn(&World) -> Json)> {
+fn plan(query: &str) -> Option<(Rule, Input)> {
     match query {
         "planDeployment" => Some((Rule::TeamSees, |w| json!({ "applicationId": w.application }))),
         "planPublication" => Some((

@@ -248,7 +248,7 @@ async fn stop_in_a_long_step(bed: &Bed, meanwhile: impl AsyncFnOnce(&Notify)) ->
 
 async fn a_process_that_stops_leaves_a_long_step_to_others(bed: Bed) {
     let id = bed.begin(bed.plan(&[("a", &[]), ("b", &[1])])).await;
-    assert_eq!(stop_in_a_long_step(&bed, async |_| ()).await, Left::Released);
+    assert_eq!(Box::pin(stop_in_a_long_step(&bed, async |_| ())).await, Left::Released);
     assert_eq!(bed.states(id).await, "RUNNING: a RUNNING, b PENDING");
     bed.finish_all(succeed).await;
     assert_eq!(bed.states(id).await, "SUCCEEDED: a SUCCEEDED, b SUCCEEDED");
@@ -266,7 +266,7 @@ async fn a_cancelled_operation_does_not_end_before_its_running_steps(mut bed: Be
             tokio::task::yield_now().await;
         }
     });
-    assert_eq!(left.await, Left::Released);
+    assert_eq!(Box::pin(left).await, Left::Released);
     assert_eq!(bed.states(id).await, "RUNNING: a RUNNING, b SUCCEEDED, c PENDING");
     // What ran runs again: whether it did what it had to is not known.
     bed.finish_all(succeed).await;
