@@ -15,34 +15,25 @@ use ropeway::demo::{
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
 use serde_json::{Value as Json, json};
 
-/// Runs a check on embedded clusters and on real ones.
-macro_rules! on_both {
-    ($($check:ident as $name:literal),* $(,)?) => {
-        mod playground {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() -> anyhow::Result<()> {
-                let clusters = TestCluster::two_playgrounds().await?;
-                TestApp::run(async |app| super::$check(app, &clusters, $name).await).await
-            })*
-        }
-        mod real {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() -> anyhow::Result<()> {
-                on_real_clusters(concat!("jobs_and_volumes::real::", stringify!($check)), async |app, clusters| {
-                    super::$check(app, clusters, concat!("r-", $name)).await
-                })
-                .await
-            })*
-        }
-    };
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_run_once() -> anyhow::Result<()> {
+    let clusters = TestCluster::two_playgrounds().await?;
+    TestApp::run(async |app| a_job_runs_once_for_each_of_its_templates(app, &clusters, "jobs").await).await
 }
 
-on_both!(
-    a_job_runs_once_for_each_of_its_templates as "jobs",
-    a_stateful_set_gets_another_volume_and_a_larger_one as "volumes",
-);
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_run_once_on_a_real_control_plane() -> anyhow::Result<()> {
+    on_real_clusters("jobs_and_volumes::jobs_run_once_on_a_real_control_plane", async |app, clusters| {
+        a_job_runs_once_for_each_of_its_templates(app, clusters, "r-jobs").await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_are_added_and_grow() -> anyhow::Result<()> {
+    let clusters = TestCluster::two_playgrounds().await?;
+    TestApp::run(async |app| a_stateful_set_gets_another_volume_and_a_larger_one(app, &clusters, "volumes").await).await
+}
 
 async fn a_job_runs_once_for_each_of_its_templates(
     app: &TestApp,
