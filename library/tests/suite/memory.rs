@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-const BLOB: usize = 200 << 20;
-/// Pieces in the copier, and what the kernel's four socket buffers take on loopback: each of the two that receive grows
-/// to 32 MiB where the system lets it (net.ipv4.tcp_rmem), each of the two that send to 4 MiB.
-const MOST: u64 = 80 << 20;
+const BLOB: usize = 80 << 20;
+/// Pieces in the copier, and what the kernel's four socket buffers take on loopback.
+const MOST: u64 = 32 << 20;
 
 /// The target takes one piece and then waits until nothing more comes out of the source: what has
 /// come out by then is what a copier holds that waits.
