@@ -1,9 +1,14 @@
-//! Helps a StatefulSet over broken pods that its controller would wait for without end.
+//! Helps a StatefulSet over pods that its controller would wait for without end.
 //!
-//! Before the controller replaces pods of an earlier template it goes through all of them in order, and returns at the
-//! first that is not running and ready: `processReplica` and `updateStatefulSet` in
-//! `pkg/controller/statefulset/stateful_set_control.go` of Kubernetes 1.36.3. So a template that cannot start is not
-//! rolled back by another template: its pod has to be deleted by hand (kubernetes/kubernetes issue 67250).
+//! Before the controller replaces pods of an earlier template it goes through all of them in order: `processReplica` and
+//! `updateStatefulSet` in `pkg/controller/statefulset/stateful_set_control.go` of Kubernetes 1.36.3. There are two pods
+//! that it does not get over:
+//!
+//! - One that is not running and ready. So a template that cannot start is not rolled back by another template: its pod
+//!   has to be deleted by hand (kubernetes/kubernetes issue 67250).
+//! - One without a volume for each claim template, as every pod that was there before its set was made anew with another
+//!   claim template. The controller tries to add the volume, which the API server refuses, as volumes of pods never
+//!   change (`storageMatches` in `stateful_set_utils.go`).
 
 use serde_json::Value;
 
@@ -21,7 +26,9 @@ const MAX_PODS: usize = 5000;
 
 impl Cluster {
     /// Deletes the pods of a StatefulSet of the application that its controller waits for although it would replace
-    /// them: its own pods, of another revision than the wanted one, that are not running and ready. Returns their names.
+    /// them: its own pods, of another revision than the wanted one, that are not running and ready; or, once all are,
+    /// the first of those that lack the volume of a claim template, so that they go one after another. Returns their
+    /// names.
     ///
     /// The controller makes them anew from the template that is wanted now. A set whose last change its controller has
     /// not seen yet, and one that updates no pods by itself (`OnDelete`), is left alone; so are pods below its
@@ -48,64 +55,109 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let (pods, selector) = (Kind::new("v1", "Pod"), selector(&set));
-        let (mut deleted, mut seen, mut after) = (Vec::new(), 0, None::<String>);
+        let namespace = reference.namespace.as_deref();
+        let (mut own, mut seen, mut after) = (Vec::new(), 0, None::<String>);
         loop {
-            let namespace = reference.namespace.as_deref();
             let page = self.list_page(&pods, namespace, selector.as_deref(), 500, after.as_deref()).await?;
             seen += page.items.len();
-            for pod in page.items.iter().filter(|pod| is_stuck(&set, pod)) {
-                let Some(pod_uid) = uid(pod) else { continue };
-                let pod = ObjectRef::of(pod)?;
-                match self.delete_by_uid(&pod, pod_uid, Propagation::Background).await {
-                    Ok(Deleted::Requested) => deleted.push(pod.name),
-                    // Somebody else was faster.
-                    Ok(Deleted::Gone) | Err(Error::Replaced { .. }) => {}
-                    Err(other) => return Err(other),
-                }
-            }
+            own.extend(page.items.into_iter().filter(|pod| is_own(&set, pod)));
             after = page.next;
             if after.is_none() || seen >= MAX_PODS {
-                return Ok(deleted);
+                break;
             }
         }
+        let mut deleted = Vec::new();
+        for pod in stuck(&set, &own) {
+            let Some(pod_uid) = uid(pod) else { continue };
+            let pod = ObjectRef::of(pod)?;
+            match self.delete_by_uid(&pod, pod_uid, Propagation::Background).await {
+                Ok(Deleted::Requested) => deleted.push(pod.name),
+                // Somebody else was faster.
+                Ok(Deleted::Gone) | Err(Error::Replaced { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(deleted)
     }
 }
 
-/// What the status of a set alone can tell: whether some pod may be of another revision, and some not ready.
-fn may_be_stuck(set: &Value) -> bool {
-    let count = |field: &str| number(set, &format!("/status/{field}"));
-    let is_deleted = set.pointer("/metadata/deletionTimestamp").is_some();
-    let rolls = text(set, "/spec/updateStrategy/type") != "OnDelete";
-    let is_seen = set.pointer("/status/observedGeneration") == set.pointer("/metadata/generation");
-    rolls
-        && is_seen
-        && !is_deleted
-        && !text(set, "/status/updateRevision").is_empty()
-        && count("updatedReplicas") < count("replicas")
-        && count("readyReplicas") < count("replicas")
+/// The pods that the controller of a set waits for, although it would replace them.
+fn stuck<'a>(set: &Value, own: &'a [Value]) -> Vec<&'a Value> {
+    let broken: Vec<&Value> = own.iter().filter(|pod| is_outdated(set, pod) && !is_ready(pod)).collect();
+    if !broken.is_empty() {
+        return broken;
+    }
+    // As many as are wanted, and all of them ready: the set can do without one.
+    let wanted = number(set, "/spec/replicas");
+    if u64::try_from(own.len()).ok() != Some(wanted) || own.iter().any(|pod| is_deleted(pod) || !is_ready(pod)) {
+        return Vec::new();
+    }
+    let lacking = own.iter().filter(|pod| is_outdated(set, pod) && lacks_claim(set, pod));
+    // In the order in which the controller looks at them: it gets to a pod when those before it are as they should be.
+    lacking.min_by_key(|pod| ordinal(pod)).into_iter().collect()
 }
 
-/// Whether the controller of a set waits for this pod, although it would replace it.
-fn is_stuck(set: &Value, pod: &Value) -> bool {
+/// What the status of a set alone can tell: whether some pod may be of another revision, and not ready or without a
+/// volume.
+fn may_be_stuck(set: &Value) -> bool {
+    let count = |field: &str| number(set, &format!("/status/{field}"));
+    let rolls = text(set, "/spec/updateStrategy/type") != "OnDelete";
+    let is_seen = set.pointer("/status/observedGeneration") == set.pointer("/metadata/generation");
+    let has_claims = !claim_templates(set).is_empty();
+    rolls
+        && is_seen
+        && !is_deleted(set)
+        && !text(set, "/status/updateRevision").is_empty()
+        && count("updatedReplicas") < count("replicas")
+        && (has_claims || count("readyReplicas") < count("replicas"))
+}
+
+/// Whether a pod is the set's.
+fn is_own(set: &Value, pod: &Value) -> bool {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-    let is_own = owners
+    owners
         .filter(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
-        .any(|owner| uid(set).is_some() && owner.get("uid").and_then(Value::as_str) == uid(set));
+        .any(|owner| uid(set).is_some() && owner.get("uid").and_then(Value::as_str) == uid(set))
+}
+
+/// Whether a set would replace this pod of its own: it is of another revision, and does not end already.
+fn is_outdated(set: &Value, pod: &Value) -> bool {
     let revision = label(pod, REVISION).unwrap_or_default();
-    let is_outdated = !revision.is_empty() && revision != text(set, "/status/updateRevision");
-    let is_ready = text(pod, "/status/phase") == "Running"
-        && pod
-            .pointer("/status/conditions")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .any(|condition| text(condition, "/type") == "Ready" && text(condition, "/status") == "True");
-    let is_deleted = pod.pointer("/metadata/deletionTimestamp").is_some();
     // Below the partition it would be made anew from the earlier template.
     let partition = number(set, "/spec/updateStrategy/rollingUpdate/partition");
-    let ordinal = text(pod, "/metadata/name").rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<u64>().ok());
-    let is_updated = ordinal.is_some_and(|ordinal| ordinal >= partition);
-    is_own && is_outdated && is_updated && !is_ready && !is_deleted
+    let is_updated = ordinal(pod).is_some_and(|ordinal| ordinal >= partition);
+    !revision.is_empty() && revision != text(set, "/status/updateRevision") && is_updated && !is_deleted(pod)
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    text(pod, "/status/phase") == "Running"
+        && conditions
+            .filter(|condition| text(condition, "/type") == "Ready")
+            .any(|condition| text(condition, "/status") == "True")
+}
+
+fn is_deleted(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+/// Whether a pod has no volume of a claim that a template of its set describes.
+fn lacks_claim(set: &Value, pod: &Value) -> bool {
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    claim_templates(set).iter().map(|template| text(template, "/metadata/name")).any(|template| {
+        let claim = format!("{template}-{}", text(pod, "/metadata/name"));
+        !volumes.iter().any(|volume| {
+            text(volume, "/name") == template && text(volume, "/persistentVolumeClaim/claimName") == claim
+        })
+    })
+}
+
+fn claim_templates(set: &Value) -> &[Value] {
+    set.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn ordinal(pod: &Value) -> Option<u64> {
+    text(pod, "/metadata/name").rsplit_once('-')?.1.parse().ok()
 }
 
 /// A label selector that all pods of a set match.
@@ -165,12 +217,17 @@ mod tests {
         }
     }
 
+    fn names(set: &Value, pods: &[Value]) -> Vec<String> {
+        let own: Vec<Value> = pods.iter().filter(|pod| is_own(set, pod)).cloned().collect();
+        stuck(set, &own).into_iter().map(|pod| text(pod, "/metadata/name").to_owned()).collect()
+    }
+
     #[test]
     fn a_pod_is_stuck_only_if_it_is_the_sets_own_of_another_revision_and_not_ready() {
-        assert!(is_stuck(&set(), &pod()));
+        assert_eq!(names(&set(), &[pod()]), ["db-2"]);
         let mut pending = pod();
         pending["status"] = json!({"phase": "Pending"});
-        assert!(is_stuck(&set(), &pending));
+        assert_eq!(names(&set(), &[pending]), ["db-2"]);
         for (pointer, value) in [
             ("/metadata/labels/controller-revision-hash", json!("db-a")),
             ("/metadata/labels", json!({})),
@@ -182,13 +239,60 @@ mod tests {
         ] {
             let mut other = pod();
             *other.pointer_mut(pointer).expect("field") = value;
-            assert!(!is_stuck(&set(), &other), "{pointer}");
+            assert_eq!(names(&set(), &[other]), [""; 0], "{pointer}");
         }
         let mut ending = pod();
         ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-        assert!(!is_stuck(&set(), &ending));
+        assert_eq!(names(&set(), &[ending]), [""; 0]);
         let mut parted = set();
         parted["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 3.into();
-        assert!(!is_stuck(&parted, &pod()));
+        assert_eq!(names(&parted, &[pod()]), [""; 0]);
+    }
+
+    /// A set with a claim template that was not there when its pods were made, and its pods, all ready.
+    fn with_another_claim() -> (Value, Vec<Value>) {
+        let mut set = set();
+        set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}}, {"metadata": {"name": "logs"}}]);
+        set["status"]["readyReplicas"] = 3.into();
+        set["status"].as_object_mut().expect("a status").remove("updatedReplicas");
+        let pods = (0..3).rev().map(|ordinal| {
+            let mut pod = pod();
+            let name = format!("db-{ordinal}");
+            pod["spec"]["volumes"] =
+                json!([{"name": "data", "persistentVolumeClaim": {"claimName": format!("data-{name}")}}]);
+            pod["metadata"]["name"] = name.into();
+            pod["status"]["conditions"][0]["status"] = "True".into();
+            pod
+        });
+        (set, pods.collect())
+    }
+
+    #[test]
+    fn pods_that_lack_a_claim_go_one_after_another() {
+        let (set, mut pods) = with_another_claim();
+        assert!(may_be_stuck(&set));
+        assert_eq!(names(&set, &pods), ["db-0"]);
+        // It is made anew, with all its claims.
+        pods[2]["status"] = json!({"phase": "Pending"});
+        pods[2]["metadata"]["labels"][REVISION] = "db-a".into();
+        let logs = json!({"name": "logs", "persistentVolumeClaim": {"claimName": "logs-db-0"}});
+        pods[2]["spec"]["volumes"].as_array_mut().expect("volumes").push(logs);
+        assert_eq!(names(&set, &pods), [""; 0], "the next one waits until it is ready");
+        pods[2]["status"] = pods[1]["status"].clone();
+        assert_eq!(names(&set, &pods), ["db-1"]);
+    }
+
+    #[test]
+    fn no_pod_that_lacks_a_claim_goes_while_another_is_missing_or_ends() {
+        let (set, pods) = with_another_claim();
+        assert_eq!(names(&set, &pods[1..]), [""; 0], "one is missing");
+        let mut ending = pods.clone();
+        ending[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert_eq!(names(&set, &ending), [""; 0]);
+        let mut complete = set.clone();
+        complete["spec"]["volumeClaimTemplates"].as_array_mut().expect("templates").pop();
+        assert_eq!(names(&complete, &pods), [""; 0], "none lacks a claim: the controller replaces them itself");
+        complete["spec"].as_object_mut().expect("spec").remove("volumeClaimTemplates");
+        assert!(!may_be_stuck(&complete));
     }
 }

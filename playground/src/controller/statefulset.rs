@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::object::{deleting, items, label, list_mut, map_mut, name, number, text};
 use crate::status::Status;
 use crate::store::{Key, Object, State};
-use crate::write::{create, event};
+use crate::write::{Part, change, create, event};
 
 use revision::Revisions;
 
@@ -26,17 +26,14 @@ pub(super) fn reconcile(state: &mut State, key: &Key, set: &Value) -> Result<Nex
     let revisions = Revisions::of(state, set)?;
     let result = step(state, set, &pods, &revisions);
     let pause = report(state, key, set, &revisions)?;
-    if let Err(status) = &result {
-        let message = format!("create Pod in StatefulSet {} failed error: {}", name(set), status.message);
-        event(state, (Kind::StatefulSet, set), "statefulset-controller", "Warning", "FailedCreate", &message);
-    }
     result?;
     revisions.forget(state, set, &pods)?;
     Ok(pause.map_or(Next::Done, Next::After))
 }
 
 /// Goes through the pods in the order of their ordinals. In an ordered set everything waits for the first that is not
-/// available, whatever its revision: a broken pod of an old one stays until somebody deletes it.
+/// available, whatever its revision: a broken pod of an old one stays until somebody deletes it. So does, in any set, a
+/// pod that lacks a claim: it would have to be changed, which is refused.
 fn step(state: &mut State, set: &Value, pods: &[Object], revisions: &Revisions) -> Result<(), Status> {
     let wanted = number(set, "/spec/replicas");
     let first = number(set, "/spec/ordinals/start");
@@ -46,8 +43,8 @@ fn step(state: &mut State, set: &Value, pods: &[Object], revisions: &Revisions) 
     for ordinal in first..first + wanted {
         let waits = match find(ordinal) {
             None => {
-                claims(state, set, ordinal)?;
-                create_pod(state, set, ordinal, revisions)?;
+                let created = claims(state, set, ordinal).and_then(|()| create_pod(state, set, ordinal, revisions));
+                told(state, set, "Create", &format!("{}-{ordinal}", name(set)), created)?;
                 true
             }
             Some(pod) if matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") => {
@@ -66,6 +63,12 @@ fn step(state: &mut State, set: &Value, pods: &[Object], revisions: &Revisions) 
         if waits && ordered {
             return Ok(());
         }
+        if let Some(pod) = find(ordinal)
+            && lacks_claim(set, pod)
+        {
+            let updated = claims(state, set, ordinal).and_then(|()| give_claims(state, set, pod));
+            told(state, set, "Update", name(pod), updated)?;
+        }
     }
     let mut surplus: Vec<&Object> = pods
         .iter()
@@ -81,7 +84,7 @@ fn step(state: &mut State, set: &Value, pods: &[Object], revisions: &Revisions) 
         }
         if !deleting(pod) {
             children::remove(state, Kind::Pod, pod)?;
-            let message = format!("delete Pod {} in StatefulSet {} successful", name(pod), name(set));
+            let message = format!("Delete Pod {} in StatefulSet {} successful", name(pod), name(set));
             event(state, (Kind::StatefulSet, set), "statefulset-controller", "Normal", "SuccessfulDelete", &message);
         }
         if set["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete" {
@@ -133,17 +136,54 @@ fn create_pod(state: &mut State, set: &Value, ordinal: i64, revisions: &Revision
         if !text(set, "/spec/serviceName").is_empty() {
             pod["spec"]["subdomain"] = set["spec"]["serviceName"].clone();
         }
-        for template in items(set, "/spec/volumeClaimTemplates") {
-            let volume = name(template);
-            let list = list_mut(&mut pod["spec"], "volumes");
-            list.retain(|one| one["name"] != volume);
-            let claim = json!({"claimName": format!("{volume}-{called}")});
-            list.push(json!({"name": volume, "persistentVolumeClaim": claim}));
-        }
+        add_volumes(set, &called, pod);
     })?;
-    let message = format!("create Pod {called} in StatefulSet {} successful", name(set));
+    let message = format!("Create Pod {called} in StatefulSet {} successful", name(set));
     event(state, (Kind::StatefulSet, set), "statefulset-controller", "Normal", "SuccessfulCreate", &message);
     Ok(())
+}
+
+/// Writes the volumes of the claims of a set into a pod.
+fn add_volumes(set: &Value, called: &str, pod: &mut Value) {
+    for template in items(set, "/spec/volumeClaimTemplates") {
+        let volume = name(template);
+        let list = list_mut(&mut pod["spec"], "volumes");
+        list.retain(|one| one["name"] != volume);
+        let claim = json!({"claimName": format!("{volume}-{called}")});
+        list.push(json!({"name": volume, "persistentVolumeClaim": claim}));
+    }
+}
+
+/// Whether a pod has no volume of a claim that a template of the set describes.
+fn lacks_claim(set: &Value, pod: &Value) -> bool {
+    items(set, "/spec/volumeClaimTemplates").iter().any(|template| {
+        let claim = format!("{}-{}", name(template), name(pod));
+        !items(pod, "/spec/volumes").iter().any(|volume| {
+            volume["name"] == name(template) && volume["persistentVolumeClaim"]["claimName"] == claim.as_str()
+        })
+    })
+}
+
+/// Tries to give a pod the volumes that it lacks, as the real controller does: the volumes of a pod never change, so
+/// this is refused again and again.
+fn give_claims(state: &mut State, set: &Value, pod: &Object) -> Result<(), Status> {
+    let key = Key::new(Kind::Pod, text(pod, "/metadata/namespace"), name(pod));
+    change(state, &key, Part::Main, &children::writer(), |pod| {
+        let mut changed = pod.clone();
+        add_volumes(set, name(pod), &mut changed);
+        Ok(changed)
+    })
+    .map(drop)
+}
+
+/// Tells in an event of the set that something failed.
+fn told(state: &mut State, set: &Value, verb: &str, pod: &str, result: Result<(), Status>) -> Result<(), Status> {
+    if let Err(status) = &result {
+        let message = format!("{verb} Pod {pod} in StatefulSet {} failed error: {}", name(set), status.message);
+        let reason = format!("Failed{verb}");
+        event(state, (Kind::StatefulSet, set), "statefulset-controller", "Warning", &reason, &message);
+    }
+    result
 }
 
 /// Creates the claims of one pod, where they are not there yet.
@@ -177,7 +217,7 @@ fn claims(state: &mut State, set: &Value, ordinal: i64) -> Result<(), Status> {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"],
         });
         create(state, Kind::PersistentVolumeClaim, &space, body, &children::writer())?;
-        let message = format!("create Claim {called} Pod {}-{ordinal} in StatefulSet {} success", name(set), name(set));
+        let message = format!("Create Claim {called} Pod {}-{ordinal} in StatefulSet {} success", name(set), name(set));
         event(state, (Kind::StatefulSet, set), "statefulset-controller", "Normal", "SuccessfulCreate", &message);
     }
     Ok(())

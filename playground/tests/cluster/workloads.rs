@@ -12,6 +12,7 @@ on_both!(
     a_stateful_set_has_ordinals_and_claims,
     an_orphaned_stateful_set_is_taken_over,
     a_broken_pod_of_a_stateful_set_stays_until_it_is_deleted,
+    a_pod_that_lacks_a_claim_stays_until_it_is_deleted,
     a_parallel_stateful_set_replaces_its_broken_pod,
     a_partition_keeps_the_old_revision,
     a_job_waits_after_a_failure,
@@ -256,6 +257,47 @@ async fn a_broken_pod_of_a_stateful_set_stays_until_it_is_deleted(on: Subject) -
     };
     on.until(&path, done).await?;
     assert_eq!(image_of(&on.get(&format!("{pods}/db-1")).await?.1), good);
+    Ok(())
+}
+
+async fn a_pod_that_lacks_a_claim_stays_until_it_is_deleted(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let image = on.registry.push("db:1", "amd64");
+    let all = format!("/apis/apps/v1/namespaces/{space}/statefulsets");
+    let (path, pods) = (format!("{all}/db"), format!("/api/v1/namespaces/{space}/pods"));
+    on.create(&all, &plain_set("db", &image, 2)).await?;
+    on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    on.delete(&path, &json!({"propagationPolicy": "Orphan"})).await?;
+    on.until_gone(&path).await?;
+    let mut before = Vec::new();
+    for ordinal in 0..2 {
+        before.push(
+            on.until(&format!("{pods}/db-{ordinal}"), |pod| pod["metadata"].get("ownerReferences").is_none()).await?,
+        );
+    }
+    on.create(&all, &stateful_set("db", &image, 2)).await?;
+    let refused = |events: &Value| {
+        let events = events["items"].as_array().into_iter().flatten();
+        events.filter(|event| event["reason"] == "FailedUpdate").any(|event| {
+            let message = event["message"].as_str().unwrap_or_default();
+            message
+                .starts_with("Update Pod db-0 in StatefulSet db failed error: Pod \"db-0\" is invalid: spec: Forbidden")
+        })
+    };
+    on.until(&format!("/api/v1/namespaces/{space}/events"), refused).await?;
+    on.until(&format!("/api/v1/namespaces/{space}/persistentvolumeclaims/data-db-0"), |_| true).await?;
+    for (ordinal, before) in before.iter().enumerate() {
+        let (_, pod) = on.get(&format!("{pods}/db-{ordinal}")).await?;
+        assert_eq!(pod["metadata"]["uid"], before["metadata"]["uid"], "nobody replaces it");
+    }
+    for (ordinal, before) in before.iter().enumerate() {
+        let pod = format!("{pods}/db-{ordinal}");
+        on.delete(&pod, &json!({"gracePeriodSeconds": 0})).await?;
+        let made = on.until(&pod, |pod| pod["metadata"]["uid"] != before["metadata"]["uid"]).await?;
+        let claim = &made["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"];
+        assert_eq!(*claim, format!("data-db-{ordinal}"));
+        on.until(&path, |set| set["status"]["readyReplicas"] == 2).await?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     service::{
         execute::Observed,
+        keep_storage::MadeAnew,
         rollout::{Rollout, Scope, TakenField, blocker, in_scope},
     },
 };
@@ -75,7 +76,7 @@ pub async fn dry_run(
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
     let mut findings = Findings::default();
     for (index, answer) in answers {
-        let is_made_anew = rollout.made_anew.contains(&index);
+        let made_anew = rollout.made_anew.get(&index).copied();
         let object = &mut rollout.manifests[index].object;
         let name = name_of(object);
         let answer = match answer {
@@ -101,14 +102,20 @@ pub async fn dry_run(
         rollout.taken.extend(taken.into_iter().map(|(path, live)| TakenField { manifest: index, path, live }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
-            Some(ClusterError::Immutable { .. }) if is_made_anew => {
-                let message = format!("{name} is made anew without its pods ending, since its claim templates change");
-                findings.warnings.push(message);
-            }
-            Some(error @ ClusterError::Immutable { .. }) => {
-                let message = format!("{name} would have to be made anew: {error}");
-                findings.blockers.push(blocker("IMMUTABLE", message));
-            }
+            Some(error @ ClusterError::Immutable { .. }) => match made_anew {
+                Some(how) => {
+                    let pods = match how {
+                        MadeAnew::KeepsPods => "its pods run on",
+                        MadeAnew::ReplacesPods => "its pods lack a volume and are replaced one after another",
+                    };
+                    let message = format!("{name} is made anew, since its claim templates change; {pods}");
+                    findings.warnings.push(message);
+                }
+                None => {
+                    let message = format!("{name} would have to be made anew: {error}");
+                    findings.blockers.push(blocker("IMMUTABLE", message));
+                }
+            },
             Some(error) => findings.blockers.push(blocker("REFUSED_BY_CLUSTER", format!("{name}: {error}"))),
         }
     }

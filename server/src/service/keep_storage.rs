@@ -23,11 +23,20 @@ const SETTLED: [&str; 4] = ["storageClassName", "accessModes", "volumeMode", "vo
 /// Where the size of a claim is.
 const SIZE: &str = "/spec/resources/requests/storage";
 
+/// What becomes of the pods of a StatefulSet that is made anew, because its claim templates change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MadeAnew {
+    /// They run on.
+    KeepsPods,
+    /// They lack a volume and end one after another: volumes cannot be added to a pod.
+    ReplacesPods,
+}
+
 /// What of an object's storage changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Whether a StatefulSet has to be made anew, because its claim templates change.
-    pub is_made_anew: bool,
+    /// How a StatefulSet has to be made anew, if it has.
+    pub made_anew: Option<MadeAnew>,
     /// The claim templates whose volumes grow, with the new size.
     pub grown: Vec<(String, String)>,
 }
@@ -57,8 +66,8 @@ pub async fn settle(observed: &Observed, rollout: &mut Rollout, scope: &Scope) -
     for ((index, reference), live) in asked.into_iter().zip(live) {
         let Some(live) = &live.object else { continue };
         let changed = keep(&mut rollout.manifests[index].object, live);
-        if changed.is_made_anew {
-            rollout.made_anew.insert(index);
+        if let Some(how) = changed.made_anew {
+            rollout.made_anew.insert(index, how);
         }
         let (wave, owner) = (rollout.manifests[index].wave, rollout.manifests[index].owner);
         grown.extend(
@@ -136,17 +145,20 @@ fn keep_templates(object: &mut Json, live: &Json) -> Changed {
         object.pointer("/spec/volumeClaimTemplates").and_then(Json::as_array).cloned().unwrap_or_default()
     };
     let (mut wanted, here) = (templates(object), templates(live));
-    let mut changed = Changed { is_made_anew: wanted.len() != here.len(), grown: Vec::new() };
+    let mut changed = Changed::default();
+    if wanted.len() != here.len() {
+        changed.made_anew = Some(MadeAnew::KeepsPods);
+    }
     for template in &mut wanted {
         let name = name(template).to_owned();
         let Some(same) = here.iter().find(|other| self::name(other) == name) else {
-            changed.is_made_anew = true;
+            changed.made_anew = Some(MadeAnew::ReplacesPods);
             continue;
         };
         if keep_claim(template, same) {
             let size = template.pointer(SIZE).and_then(Json::as_str).unwrap_or_default().to_owned();
             changed.grown.push((name.clone(), size));
-            changed.is_made_anew = true;
+            changed.made_anew = changed.made_anew.max(Some(MadeAnew::KeepsPods));
         }
         // Labels of a template are as immutable as the rest of it.
         let mut metadata = Map::from_iter([("name".to_owned(), name.into())]);
@@ -213,10 +225,11 @@ mod tests {
         let mut other = claim(None, "1Gi");
         other["metadata"]["name"] = "logs".into();
         let mut object = set(&[claim(None, "1Gi"), other]);
-        assert_eq!(keep(&mut object, &live), Changed { is_made_anew: true, grown: Vec::new() });
-        assert!(keep(&mut set(&[]), &live).is_made_anew);
-        let grown = keep(&mut set(&[claim(None, "2Gi")]), &live);
-        assert_eq!(grown, Changed { is_made_anew: true, grown: vec![("data".into(), "2Gi".into())] });
+        assert_eq!(keep(&mut object, &live), Changed { made_anew: Some(MadeAnew::ReplacesPods), grown: Vec::new() });
+        assert_eq!(keep(&mut set(&[]), &live).made_anew, Some(MadeAnew::KeepsPods));
+        let grown = vec![("data".into(), "2Gi".into())];
+        let mut larger = set(&[claim(None, "2Gi")]);
+        assert_eq!(keep(&mut larger, &live), Changed { made_anew: Some(MadeAnew::KeepsPods), grown });
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         action::{Apply, ApplyMode, Delete, DoomedObject, Effect, EnsureNamespace, PlannedObject, PullSecret},
         journal::NewStep,
     },
-    service::state::ApplicationState,
+    service::{keep_storage::MadeAnew, state::ApplicationState},
     store::{
         cluster_object::{ClusterObject, OwnerKey},
         team::Team,
@@ -41,8 +41,8 @@ pub struct Rollout {
     pub warnings: Vec<String>,
     /// Fields that are taken over from other managers.
     pub taken: Vec<TakenField>,
-    /// The places, among the manifests, of StatefulSets that are made anew without their pods ending.
-    pub made_anew: BTreeSet<usize>,
+    /// The places, among the manifests, of StatefulSets that are made anew, and what becomes of their pods.
+    pub made_anew: BTreeMap<usize, MadeAnew>,
 }
 
 /// A field that is taken over from another manager. A plan rests on it.
@@ -335,7 +335,7 @@ fn push(
 fn planned(manifest: &Manifest, index: usize, rollout: &Rollout) -> PlannedObject {
     let takes_over = rollout.taken.iter().any(|taken| taken.manifest == index);
     let mode = match manifest.mode {
-        _ if rollout.made_anew.contains(&index) => ApplyMode::Recreate { orphan: true },
+        _ if rollout.made_anew.contains_key(&index) => ApplyMode::Recreate { orphan: true },
         ropeway_drivers::ApplyMode::CreateOnly => ApplyMode::CreateOnly,
         // Making anew needs a person's agreement, which is a change of its own.
         ropeway_drivers::ApplyMode::ServerSideApply | ropeway_drivers::ApplyMode::RecreateOnImmutable => {

@@ -15,6 +15,9 @@ use ropeway::demo::{
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
 use serde_json::{Value as Json, json};
 
+/// How many pods the StatefulSet has.
+const REPLICAS: usize = 2;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_run_once() -> anyhow::Result<()> {
     let clusters = TestCluster::two_playgrounds().await?;
@@ -33,6 +36,14 @@ async fn jobs_run_once_on_a_real_control_plane() -> anyhow::Result<()> {
 async fn volumes_are_added_and_grow() -> anyhow::Result<()> {
     let clusters = TestCluster::two_playgrounds().await?;
     TestApp::run(async |app| a_stateful_set_gets_another_volume_and_a_larger_one(app, &clusters, "volumes").await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_are_added_and_grow_on_a_real_control_plane() -> anyhow::Result<()> {
+    on_real_clusters("jobs_and_volumes::volumes_are_added_and_grow_on_a_real_control_plane", async |app, clusters| {
+        a_stateful_set_gets_another_volume_and_a_larger_one(app, clusters, "r-volumes").await
+    })
+    .await
 }
 
 async fn a_job_runs_once_for_each_of_its_templates(
@@ -104,7 +115,7 @@ async fn a_stateful_set_gets_another_volume_and_a_larger_one(
     let volume = |name: &str, size: &str| json!({ "name": name, "mountPath": format!("/var/{name}"), "kind": "EXCLUSIVE", "size": size });
     let input = json!({
         "kind": "STATEFUL_SET", "image": sample::image(&scene.source, "database", "16"),
-        "settings": { "volumes": [volume("data", "20Gi")] },
+        "settings": { "replicas": REPLICAS, "scaleRule": { "minReplicas": REPLICAS, "maxReplicas": 3 }, "volumes": [volume("data", "20Gi")] },
     });
     let database = compose::add_component(&scene, &application, "database", input).await?;
     compose::deploy(&scene, &application).await?;
@@ -130,10 +141,11 @@ async fn a_stateful_set_gets_another_volume_and_a_larger_one(
     let changes = list(&plan, "/changes")?;
     let growth = changes.iter().find(|one| one["path"] == "volumes/data/size").context("growth is offered")?;
     ensure!(growth["decision"] == "KEEP", "{growth}");
-    let before = pod(&clusters[1], &scene.second_team).await?;
+    let before = pods(&clusters[1], &scene.second_team).await?;
     upgrade_to(&scene, &installation, &second.version, &[text(growth, "/id")?]).await?;
     ensure!(sizes(&clusters[1], &scene.second_team).await? == ["data 40Gi", "logs 20Gi"], "in the second cluster");
-    ensure!(pod(&clusters[1], &scene.second_team).await? != before, "the pod does not mount the new volume");
+    let after = pods(&clusters[1], &scene.second_team).await?;
+    ensure!(after.iter().zip(&before).all(|(after, before)| after != before), "a pod does not mount the new volume");
     Ok(())
 }
 
@@ -162,7 +174,7 @@ async fn jobs(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     Ok(jobs.list(&ListParams::default()).await?.items.len())
 }
 
-/// The volumes that the claim templates describe, once the claims are as large.
+/// The volumes that the claim templates describe, once the claims of each pod are as large.
 async fn sizes(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Vec<String>> {
     let client = cluster.client().await?;
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
@@ -171,17 +183,25 @@ async fn sizes(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Vec<Str
     let mut found = Vec::new();
     for template in templates.unwrap_or_default() {
         let name = template.metadata.name.context("a template has a name")?;
-        let claim = claims.get(&format!("{name}-shop-database-0")).await?;
-        let asked = claim.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests);
-        let size = asked.and_then(|asked| asked.get("storage").cloned()).context("a claim has a size")?;
-        found.push(format!("{name} {}", size.0));
+        let mut of_pods = Vec::new();
+        for ordinal in 0..REPLICAS {
+            let claim = claims.get(&format!("{name}-shop-database-{ordinal}")).await?;
+            let asked = claim.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests);
+            of_pods.push(asked.and_then(|asked| asked.get("storage").cloned()).context("a claim has a size")?);
+        }
+        ensure!(of_pods.windows(2).all(|two| two[0] == two[1]), "the claims of {name} differ: {of_pods:?}");
+        found.push(format!("{name} {}", of_pods[0].0));
     }
     found.sort();
     Ok(found)
 }
 
-/// What tells the pod of the StatefulSet apart from the one before.
-async fn pod(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Option<String>> {
+/// What tells the pods of the StatefulSet apart from the ones before.
+async fn pods(cluster: &TestCluster, namespace: &str) -> anyhow::Result<Vec<Option<String>>> {
     let pods: Api<Pod> = Api::namespaced(cluster.client().await?, namespace);
-    Ok(pods.get("shop-database-0").await?.metadata.uid)
+    let mut found = Vec::new();
+    for ordinal in 0..REPLICAS {
+        found.push(pods.get(&format!("shop-database-{ordinal}")).await?.metadata.uid);
+    }
+    Ok(found)
 }

@@ -3,7 +3,7 @@
 use crate::operation::Outcome;
 use ropeway_clusters::{Cluster, ObjectRef, Observed, Preconditions, Verdict, Watch, labels, uid};
 use ropeway_drivers as drivers;
-use ropeway_drivers::{CallError, Driver, HealthState, Target};
+use ropeway_drivers::{Driver, HealthState, Target};
 use tokio::time::Instant;
 
 /// How many objects that are not healthy are named.
@@ -44,8 +44,8 @@ pub(super) async fn await_healthy(
     }
 }
 
-/// A StatefulSet whose earlier template could not start waits for its broken pod without end, whatever its template is
-/// now. Where that cannot be mended the wait goes on and ends at its deadline, with what was seen.
+/// A StatefulSet waits without end for a pod whose earlier template could not start, and for one that lacks the volume
+/// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its deadline, with what was seen.
 async fn help_over_stuck_pods(cluster: &Cluster, application: &str, observed: &[Observed]) {
     for found in observed.iter().filter(|found| found.reference.kind == "StatefulSet") {
         let Some(uid) = found.object.as_ref().and_then(uid) else { continue };
@@ -55,12 +55,12 @@ async fn help_over_stuck_pods(cluster: &Cluster, application: &str, observed: &[
             Ok(deleted) => tracing::info!(
                 object = %found.reference,
                 pods = deleted.join(", "),
-                "pods of an earlier template that could not start were deleted"
+                "pods of an earlier template that the StatefulSet waited for were deleted"
             ),
             Err(error) => tracing::warn!(
                 object = %found.reference,
                 error = &error as &dyn std::error::Error,
-                "pods of an earlier template that cannot start could not be deleted"
+                "pods of an earlier template that the StatefulSet waits for could not be deleted"
             ),
         }
     }
@@ -83,7 +83,7 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
             }
             Verdict::Continue(named.join("; "))
         }
-        Err(error @ (CallError::Busy { .. } | CallError::Time { .. })) => Verdict::Continue(error.to_string()),
+        Err(error) if error.retryable() => Verdict::Continue(error.to_string()),
         Err(error) => Verdict::Fail(error.to_string()),
     }
 }
