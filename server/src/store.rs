@@ -17,6 +17,7 @@ pub mod installation;
 pub mod library;
 pub mod member;
 pub mod operation;
+pub mod postgres_tls;
 pub mod publication;
 pub mod record;
 pub mod resource;

@@ -1,5 +1,6 @@
 //! The only file that knows that there are two databases.
 
+use super::postgres_tls;
 use diesel::{
     ConnectionError, ConnectionResult, QueryResult,
     connection::{AnsiTransactionManager, InstrumentationEvent},
@@ -101,7 +102,8 @@ impl Database {
         let queries = Arc::new(AtomicU64::new(0));
         if let Some(path) = url.strip_prefix("sqlite:") {
             if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                tokio::fs::create_dir_all(folder).await.map_err(DatabaseError::Folder)?;
+                let mut builder = tokio::fs::DirBuilder::new();
+                builder.recursive(true).mode(0o700).create(folder).await.map_err(DatabaseError::Folder)?;
             }
             let pool = |size| {
                 let config = sqlite_config(Arc::clone(&queries));
@@ -256,12 +258,20 @@ fn postgres_config(queries: Arc<AtomicU64>) -> ManagerConfig<PgConn> {
         let url = url.to_owned();
         let queries = Arc::clone(&queries);
         Box::pin(async move {
-            let mut conn = PgConn::establish(&url).await?;
+            let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(explain(&error));
+            let (client, connection) = postgres_tls::connect(&url).await.map_err(bad)?;
+            let mut conn = PgConn::try_from_client_and_connection(client, connection).await?;
             conn.set_instrumentation(count(queries));
             ConnectionResult::Ok(conn)
         })
     });
     config
+}
+
+/// An error with its causes.
+pub(super) fn explain(error: &tokio_postgres::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn sqlite_config(queries: Arc<AtomicU64>) -> ManagerConfig<SqliteConn> {

@@ -1,11 +1,11 @@
 //! Wakes between processes, by LISTEN and NOTIFY of PostgreSQL. With SQLite there is one process.
 
 use super::{Feed, Topic};
-use crate::id::Id;
+use crate::{id::Id, store::postgres_tls};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use std::{future::poll_fn, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ impl Feed {
 
     /// One connection, until it breaks.
     async fn relay_once(&self) -> Result<(), tokio_postgres::Error> {
-        let Ok(connected) = timeout(PATIENCE, tokio_postgres::connect(&self.0.url, NoTls)).await else {
+        let Ok(connected) = timeout(PATIENCE, postgres_tls::connect(&self.0.url)).await else {
             return Ok(());
         };
         let (client, mut connection) = connected?;
