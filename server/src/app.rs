@@ -2,10 +2,13 @@
 
 use crate::{
     clock::Clock, clusters::Clusters, config::Config, operation::feed::Feed, seal::Sealer, service::sign_in::Attempts,
-    store::Database,
+    shares::Shares, store::Database,
 };
 use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
+
+/// Applications that one person follows at the same time.
+const MAX_FOLLOWED: usize = 50;
 
 /// The process. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct Parts {
     pub password_work: Semaphore,
     /// The failed attempts to sign in of the last minute.
     pub sign_in_attempts: Attempts,
+    /// Who follows applications: each follower watches its cluster.
+    pub followers: Shares,
 }
 
 impl App {
@@ -39,7 +44,7 @@ impl App {
 
     /// Opens the database (without migrating it), the key file and the drivers.
     pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let database = Database::open(&config.database_url(), config.database.connections.unwrap_or(8)).await?;
+        let database = Database::open(&config.database_url(), config.database.connections()).await?;
         let sealer = Sealer::open(&config.key_file())?;
         let clusters = Clusters::new(&config.clusters).await?;
         let feed = Feed::new(database.clone(), &config.database_url());
@@ -52,6 +57,7 @@ impl App {
             clusters,
             password_work: Semaphore::new(2),
             sign_in_attempts: Attempts::default(),
+            followers: Shares::new(MAX_FOLLOWED),
         }))
     }
 }

@@ -44,7 +44,9 @@ use crate::{
     error::{Error, Result},
     id::{Id, Kind},
 };
-use async_graphql::{Context, Data, ID, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
+use async_graphql::{Context, ID, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
+use chrono::{DateTime, Utc};
+use std::net::IpAddr;
 
 /// The schema, ready to execute.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;
@@ -102,7 +104,7 @@ pub struct Subscription(
 /// The schema of a process.
 pub fn schema(app: App) -> ApiSchema {
     let limits = (app.config.http.max_depth, app.config.http.max_complexity);
-    builder().limit_depth(limits.0).limit_complexity(limits.1).extension(limits::Codes).data(app).finish()
+    builder().limit_depth(limits.0).limit_complexity(limits.1).extension(limits::Bounds).data(app).finish()
 }
 
 /// The schema as text, in the schema definition language.
@@ -119,13 +121,9 @@ pub fn on_behalf_of(app: &App, actor: Option<Actor>, request: Request) -> Reques
     }
 }
 
-/// As [`on_behalf_of`], for all requests of a connection that lasts.
-pub fn connection_data(app: &App, actor: Actor) -> Data {
-    let mut data = Data::default();
-    data.insert(loader::rows(app.clone(), Some(actor.clone())));
-    data.insert(actor);
-    data
-}
+/// The address that a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// The process.
 pub fn app<'ctx>(ctx: &Context<'ctx>) -> &'ctx App {
@@ -157,4 +155,5 @@ fn app_and_signed_in<'ctx>(ctx: &Context<'ctx>) -> Result<(&'ctx App, &'ctx Acto
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .override_output_type_description::<DateTime<Utc>>("An instant, as RFC 3339 writes it, in UTC.")
 }

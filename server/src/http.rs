@@ -4,6 +4,7 @@
 //! Whoever asks says so with `Authorization: Bearer <token>`, on a WebSocket in `connection_init`. There are no cookies,
 //! so that no other site can act for anybody. A TLS proxy belongs before it.
 
+mod places;
 mod request;
 mod socket;
 #[cfg(test)]
@@ -21,9 +22,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use places::Places;
 use serde_json::json;
-use std::{any::Any, io, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::{any::Any, io, net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -39,15 +41,16 @@ const GRACE: Duration = Duration::from_secs(20);
 struct Server {
     app: App,
     schema: ApiSchema,
-    /// WebSockets that may still be opened.
-    sockets: Arc<Semaphore>,
+    /// For WebSockets.
+    places: Places,
     shutdown: CancellationToken,
 }
 
 /// Serves the API on a listener until `shutdown`, then lets running requests end.
 pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
     let router = router(app, shutdown.clone());
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -65,9 +68,9 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
 pub fn router(app: App, shutdown: CancellationToken) -> Router {
     let http = &app.config.http;
     let body_limit = DefaultBodyLimit::max(http.max_body_bytes);
-    let sockets = Arc::new(Semaphore::new(http.max_subscriptions));
+    let places = Places::new(http.max_subscriptions);
     let schema = graphql::schema(app.clone());
-    let server = Server { app, schema, sockets, shutdown };
+    let server = Server { app, schema, places, shutdown };
     Router::new()
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphql") }))
         .route("/graphql", get(console).post(request::graphql).layer(body_limit))

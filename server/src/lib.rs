@@ -25,6 +25,7 @@ pub mod process;
 pub mod registry;
 pub mod seal;
 pub mod service;
+pub mod shares;
 pub mod store;
 
 pub use error::{Error, Result, UserError};

@@ -1,19 +1,21 @@
 //! `POST /graphql`: one query or mutation, as JSON.
 
 use super::{Server, bearer, failure};
-use crate::{actor::Actor, error::Error, graphql, service::authenticate};
+use crate::{
+    actor::Actor,
+    error::Error,
+    graphql::{self, Peer, limits::TIME_LIMIT},
+    service::authenticate,
+};
 use axum::{
     body::Bytes,
-    extract::{FromRequest as _, Request, State, rejection::BytesRejection},
+    extract::{ConnectInfo, FromRequest as _, Request, State, rejection::BytesRejection},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use std::time::Duration;
+use std::net::SocketAddr;
 
-/// How long a query or a mutation may take. What takes longer is an operation.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
-
-/// Executes a query or a mutation.
+/// Executes a query or a mutation. The limit includes the time in which the request arrives.
 pub(super) async fn graphql(State(server): State<Server>, request: Request) -> Response {
     match tokio::time::timeout(TIME_LIMIT, answer(&server, request)).await {
         Ok(response) => response,
@@ -31,6 +33,7 @@ async fn answer(server: &Server, request: Request) -> Response {
         return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_REQUEST", message);
     }
     let token = bearer(&request).map(str::to_owned);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| Peer(peer.ip()));
     let actor = match actor(server, token.as_deref()).await {
         Ok(actor) => actor,
         Err(error) => {
@@ -53,7 +56,9 @@ async fn answer(server: &Server, request: Request) -> Response {
             return failure(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message);
         }
     };
-    let response = server.schema.execute(graphql::on_behalf_of(&server.app, actor, request)).await;
+    let request = graphql::on_behalf_of(&server.app, actor, request);
+    let request = if let Some(peer) = peer { request.data(peer) } else { request };
+    let response = server.schema.execute(request).await;
     match serde_json::to_vec(&response) {
         Ok(body) => {
             ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()

@@ -2,9 +2,14 @@
 //!
 //! A connection is somebody's: its `connection_init` carries the token. It is closed with 4401 when the session ends,
 //! which is looked up with every operation that begins and every half minute, with 1011 where it cannot be looked up then,
-//! with 4408 when it says nothing in time, with 4429 when it follows too much, and with 1001 when the process stops.
+//! with 4408 when it says nothing in time, with 4429 when it follows too much or there are too many of the same person,
+//! with 1013 when there are too many altogether, and with 1001 when the process stops.
 
-use super::{Server, failure, token_in};
+use super::{
+    Server, failure,
+    places::{Full, Place},
+    token_in,
+};
 use crate::{actor::Actor, graphql, service::authenticate};
 use async_graphql::{
     Data,
@@ -22,7 +27,7 @@ use futures::{SinkExt as _, Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -49,12 +54,25 @@ const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long one message may take to be sent: a client that does not read is cut off.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
 
-/// The largest message of a client that waits for its turn, in messages.
+/// Messages of a client that wait for their turn.
 const INBOX: usize = 16;
+
+/// The code and the reason with which a connection is closed.
+type Refusal = (u16, &'static str);
+
+const NO_MESSAGE: Refusal = (4400, "this is no message of graphql-transport-ws");
+const SIGN_IN: Refusal = (4401, "sign in first: send {\"Authorization\": \"Bearer <token>\"} in connection_init");
+const NOT_ACKNOWLEDGED: Refusal = (4401, "wait for connection_ack first");
+const SESSION_ENDED: Refusal = (4401, "the session has ended");
+const SESSION_UNKNOWN: Refusal = (1011, "the session could not be looked up");
+const ID_IN_USE: Refusal = (4409, "an operation with this id is running already");
+const TOO_MANY_OPERATIONS: Refusal = (4429, "too many operations on one connection");
+const TOO_MANY_OF_YOURS: Refusal = (4429, "you have too many connections");
+const TOO_MANY: Refusal = (1013, "there are too many connections");
 
 /// Speaks GraphQL over a WebSocket.
 pub(super) async fn graphql(State(server): State<Server>, upgrade: WebSocketUpgrade) -> Response {
-    let Ok(place) = Arc::clone(&server.sockets).try_acquire_owned() else {
+    let Some(entry) = server.places.enter() else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "there are too many connections");
     };
     let limit = server.app.config.http.max_body_bytes;
@@ -62,18 +80,29 @@ pub(super) async fn graphql(State(server): State<Server>, upgrade: WebSocketUpgr
         .protocols([PROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| serve(server, socket, place))
+        .on_upgrade(move |socket| serve(server, socket, entry))
 }
 
 /// What both directions of a connection know.
 #[derive(Default)]
 struct Shared {
-    actor: OnceLock<Actor>,
-    refused: OnceLock<()>,
-    running: Mutex<HashSet<String>>,
+    /// Who signed in, and the place that they take.
+    known: OnceLock<(Actor, Place)>,
+    refused: OnceLock<Refusal>,
+    /// By the id that the client gave them.
+    running: Mutex<HashMap<String, Running>>,
 }
 
-/// The part of a message that is looked at here.
+/// The operations that a client began with one id.
+#[derive(Default)]
+struct Running {
+    /// Those whose end it was not told yet: one more than the protocol allows where it stopped one and began the next.
+    unended: usize,
+    /// Whether the client still waits for the last of them.
+    is_open: bool,
+}
+
+/// The part of a message to a client that is looked at here.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -82,14 +111,14 @@ struct Envelope {
     id: Option<String>,
 }
 
-async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePermit) {
+async fn serve(server: Server, mut socket: WebSocket, entry: OwnedSemaphorePermit) {
     if socket.protocol().is_none_or(|chosen| chosen != PROTOCOL) {
         close(&mut socket, 4406, "the protocol is graphql-transport-ws").await;
         return;
     }
     let shared = Arc::new(Shared::default());
-    let (inbox, messages) = mpsc::channel::<Vec<u8>>(INBOX);
-    let protocol = protocol(&server, &shared, messages);
+    let (inbox, messages) = mpsc::channel::<ClientMessage>(INBOX);
+    let protocol = protocol(&server, &shared, messages, entry);
     futures::pin_mut!(protocol);
     let began = Instant::now();
     let mut heard = began;
@@ -100,17 +129,17 @@ async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePerm
     let (code, reason) = loop {
         tokio::select! {
             () = server.shutdown.cancelled() => break (1001, "the server stops"),
-            () = tokio::time::sleep_until(began + INIT_WITHIN), if shared.actor.get().is_none() => {
+            () = tokio::time::sleep_until(began + INIT_WITHIN), if shared.known.get().is_none() => {
                 break (4408, "connection_init did not come in time");
             }
             _ = checks.tick() => {
                 if heard.elapsed() > SILENT_FOR {
                     break (4408, "the client is silent");
                 }
-                if let Some(actor) = shared.actor.get()
-                    && matches!(authenticate::is_signed_in(&server.app, actor).await, Ok(false))
+                if let Some((actor, _)) = shared.known.get()
+                    && matches!(authenticate::again(&server.app, actor).await, Ok(None))
                 {
-                    break (4401, "the session has ended");
+                    break SESSION_ENDED;
                 }
                 if !send(&mut socket, Message::Ping(Vec::new().into())).await {
                     return;
@@ -123,10 +152,10 @@ async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePerm
                         return;
                     }
                 }
-                Some(WsMessage::Close(..)) if shared.refused.get().is_some() => {
-                    break (4401, "sign in first: send {\"Authorization\": \"Bearer <token>\"} in connection_init");
-                }
                 Some(WsMessage::Close(code, reason)) => {
+                    if let Some(refusal) = shared.refused.get() {
+                        break *refusal;
+                    }
                     close(&mut socket, code, &reason).await;
                     return;
                 }
@@ -137,7 +166,7 @@ async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePerm
                 Received::Text(message, place) => {
                     heard = Instant::now();
                     match shared.admit(&server, &message).await {
-                        Ok(()) => place.send(message),
+                        Ok(message) => place.send(message),
                         Err(refusal) => break refusal,
                     }
                 }
@@ -152,14 +181,14 @@ async fn serve(server: Server, mut socket: WebSocket, _place: OwnedSemaphorePerm
 /// What came from a client.
 enum Received<'a> {
     /// A message of the protocol, and room for it.
-    Text(Vec<u8>, mpsc::Permit<'a, Vec<u8>>),
+    Text(Vec<u8>, mpsc::Permit<'a, ClientMessage>),
     /// A sign of life.
     Sign,
     /// It is gone.
     End,
 }
 
-async fn receive<'a>(inbox: &'a mpsc::Sender<Vec<u8>>, socket: &mut WebSocket) -> Received<'a> {
+async fn receive<'a>(inbox: &'a mpsc::Sender<ClientMessage>, socket: &mut WebSocket) -> Received<'a> {
     let Ok(place) = inbox.reserve().await else { return Received::End };
     match socket.recv().await {
         Some(Ok(Message::Text(text))) => Received::Text(text.as_bytes().to_vec(), place),
@@ -172,29 +201,44 @@ async fn receive<'a>(inbox: &'a mpsc::Sender<Vec<u8>>, socket: &mut WebSocket) -
 fn protocol(
     server: &Server,
     shared: &Arc<Shared>,
-    messages: mpsc::Receiver<Vec<u8>>,
+    messages: mpsc::Receiver<ClientMessage>,
+    entry: OwnedSemaphorePermit,
 ) -> impl Stream<Item = WsMessage> + Send + use<> {
-    let messages = stream::unfold(messages, async |mut messages| messages.recv().await.map(|m| (m, messages)));
-    let messages = messages.map(|message| serde_json::from_slice::<ClientMessage>(&message));
-    let app = server.app.clone();
-    let shared = Arc::clone(shared);
+    let messages = stream::unfold(messages, async |mut messages| messages.recv().await.map(|m| (Ok(m), messages)));
+    let (server, shared) = (server.clone(), Arc::clone(shared));
+    let schema = server.schema.clone();
     let init = async move |payload: Json| -> async_graphql::Result<Data> {
-        let actor = match token_of(&payload) {
-            Some(token) => authenticate::authenticate(&app, token).await.unwrap_or_else(|error| {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a token could not be looked up");
-                None
-            }),
-            None => None,
-        };
-        let Some(actor) = actor else {
-            let _ = shared.refused.set(());
-            return Err("sign in first".into());
-        };
-        let _ = shared.actor.set(actor.clone());
-        Ok(graphql::connection_data(&app, actor))
+        let known = enter(&server, &payload).await;
+        drop(entry);
+        match known {
+            Ok(known) => {
+                let _ = shared.known.set(known);
+                Ok(Data::default())
+            }
+            Err(refusal) => {
+                let _ = shared.refused.set(refusal);
+                Err(refusal.1.into())
+            }
+        }
     };
-    Protocol::from_message_stream(server.schema.clone(), messages, WebSocketProtocols::GraphQLWS)
-        .on_connection_init(init)
+    Protocol::from_message_stream(schema, messages, WebSocketProtocols::GraphQLWS).on_connection_init(init)
+}
+
+/// Who a connection is of, and their place.
+async fn enter(server: &Server, payload: &Json) -> Result<(Actor, Place), Refusal> {
+    let actor = match token_of(payload) {
+        Some(token) => authenticate::authenticate(&server.app, token).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a token could not be looked up");
+            None
+        }),
+        None => None,
+    };
+    let actor = actor.ok_or(SIGN_IN)?;
+    match server.places.take(actor.user_id) {
+        Ok(place) => Ok((actor, place)),
+        Err(Full::OfThisPerson) => Err(TOO_MANY_OF_YOURS),
+        Err(Full::All) => Err(TOO_MANY),
+    }
 }
 
 /// The token of `connection_init`, as a header would carry it.
@@ -204,53 +248,67 @@ fn token_of(payload: &Json) -> Option<&str> {
 }
 
 impl Shared {
-    /// Whether a message of a client is taken: one that begins an operation only while its session lasts, and not too
-    /// many of them.
-    async fn admit(&self, server: &Server, message: &[u8]) -> Result<(), (u16, &'static str)> {
-        if let Some(actor) = self.actor.get()
-            && begins(message)
-        {
-            match authenticate::is_signed_in(&server.app, actor).await {
-                Ok(true) => {}
-                Ok(false) => return Err((4401, "the session has ended")),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be looked up");
-                    return Err((1011, "the session could not be looked up"));
-                }
+    /// A message of a client, if it is taken. One that begins an operation is taken only while its session lasts, and is
+    /// executed for the person as they are now.
+    async fn admit(&self, server: &Server, message: &[u8]) -> Result<ClientMessage, Refusal> {
+        let message: ClientMessage = serde_json::from_slice(message).map_err(|_| NO_MESSAGE)?;
+        match message {
+            ClientMessage::Start { id, payload } => {
+                let (actor, _) = self.known.get().ok_or(NOT_ACKNOWLEDGED)?;
+                let actor = match authenticate::again(&server.app, actor).await {
+                    Ok(actor) => actor.ok_or(SESSION_ENDED)?,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be looked up");
+                        return Err(SESSION_UNKNOWN);
+                    }
+                };
+                self.begin(&id)?;
+                Ok(ClientMessage::Start { id, payload: graphql::on_behalf_of(&server.app, Some(actor), payload) })
             }
+            ClientMessage::Stop { id } => {
+                self.stop(&id);
+                Ok(ClientMessage::Stop { id })
+            }
+            other => Ok(other),
         }
-        if self.may_run(message) { Ok(()) } else { Err((4429, "too many operations on one connection")) }
     }
 
     /// Counts an operation that a client begins.
-    fn may_run(&self, message: &[u8]) -> bool {
-        let Ok(Envelope { kind, id: Some(id) }) = serde_json::from_slice(message) else { return true };
+    fn begin(&self, id: &str) -> Result<(), Refusal> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match kind.as_str() {
-            "subscribe" => {
-                running.insert(id);
-                running.len() <= MAX_OPERATIONS
-            }
-            "complete" => {
-                running.remove(&id);
-                true
-            }
-            _ => true,
+        let unended: usize = running.values().map(|one| one.unended).sum();
+        let one = running.entry(id.to_owned()).or_default();
+        if one.is_open {
+            return Err(ID_IN_USE);
+        }
+        if unended >= MAX_OPERATIONS {
+            return Err(TOO_MANY_OPERATIONS);
+        }
+        one.unended += 1;
+        one.is_open = true;
+        Ok(())
+    }
+
+    /// A client stops an operation, and may use its id again. It counts until its end has been told.
+    fn stop(&self, id: &str) {
+        if let Some(one) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get_mut(id) {
+            one.is_open = false;
         }
     }
 
     /// Counts an operation that has ended.
     fn sent(&self, message: &str) {
-        if let Ok(Envelope { kind, id: Some(id) }) = serde_json::from_str::<Envelope>(message)
-            && matches!(kind.as_str(), "complete" | "error")
+        let Ok(Envelope { kind, id: Some(id) }) = serde_json::from_str(message) else { return };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(kind.as_str(), "complete" | "error")
+            && let Some(one) = running.get_mut(&id)
         {
-            self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            one.unended -= 1;
+            if one.unended == 0 {
+                running.remove(&id);
+            }
         }
     }
-}
-
-fn begins(message: &[u8]) -> bool {
-    serde_json::from_slice::<Envelope>(message).is_ok_and(|envelope| envelope.kind == "subscribe")
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> bool {
@@ -283,12 +341,26 @@ mod tests {
     #[test]
     fn one_connection_follows_a_limited_number_of_things() {
         let shared = Shared::default();
-        let subscribe = |n: usize| json!({"type": "subscribe", "id": n.to_string()}).to_string().into_bytes();
         for n in 0..MAX_OPERATIONS {
-            assert!(shared.may_run(&subscribe(n)));
+            shared.begin(&n.to_string()).unwrap();
         }
         shared.sent(r#"{"type":"complete","id":"0"}"#);
-        assert!(shared.may_run(&subscribe(MAX_OPERATIONS)));
-        assert!(!shared.may_run(&subscribe(MAX_OPERATIONS + 1)));
+        shared.begin("new").unwrap();
+        assert_eq!(shared.begin("more"), Err(TOO_MANY_OPERATIONS));
+    }
+
+    #[test]
+    fn an_operation_counts_until_its_end_was_told() {
+        let shared = Shared::default();
+        for _ in 0..MAX_OPERATIONS {
+            shared.begin("same").unwrap();
+            assert_eq!(shared.begin("same"), Err(ID_IN_USE));
+            shared.stop("same");
+        }
+        assert_eq!(shared.begin("same"), Err(TOO_MANY_OPERATIONS));
+        for _ in 0..MAX_OPERATIONS {
+            shared.sent(r#"{"type":"complete","id":"same"}"#);
+        }
+        shared.begin("same").unwrap();
     }
 }

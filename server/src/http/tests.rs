@@ -60,14 +60,22 @@ impl Served {
         (answer.status(), answer.json().await.unwrap())
     }
 
-    async fn token(&self) -> String {
+    async fn sign_in(&self) -> String {
         let query = "mutation($i: SignInInput!, $c: SignInInput!) { a: signIn(input: $i) { token } b: signIn(input: $c) { token } }";
         let input = json!({ "name": "admin", "password": self.password });
         let body = json!({ "query": query, "variables": { "i": input, "c": input } });
-        let token = self.post(None, &body).await.1["data"]["a"]["token"].as_str().unwrap().to_owned();
+        self.post(None, &body).await.1["data"]["a"]["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn change_password(&self, token: &str) {
         let query = "mutation($i: ChangePasswordInput!) { changePassword(input: $i) { errors { code } } }";
         let input = json!({ "current": self.password, "new": "long enough now" });
-        self.post(Some(&token), &json!({ "query": query, "variables": { "i": input } })).await;
+        self.post(Some(token), &json!({ "query": query, "variables": { "i": input } })).await;
+    }
+
+    async fn token(&self) -> String {
+        let token = self.sign_in().await;
+        self.change_password(&token).await;
         token
     }
 
@@ -80,6 +88,15 @@ impl Served {
         let mut request = format!("ws://{}/graphql/ws", self.address).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         Ok(connect_async(request).await?.0)
+    }
+
+    /// A connection on which somebody said who they are.
+    async fn socket_of(&self, token: &str) -> Result<Socket, u16> {
+        let mut socket = self.socket().await.unwrap();
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        tell(&mut socket, json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(hear(&mut socket).await?["type"], "connection_ack");
+        Ok(socket)
     }
 
     async fn stop(self) {
@@ -188,10 +205,7 @@ async fn subscriptions_run_over_a_socket_until_the_process_stops() {
     let token = served.token().await;
     let (_, answer) = served.post(Some(&token), &json!({ "query": "{ enterprises { nodes { id } } }" })).await;
     let id = answer["data"]["enterprises"]["nodes"][0]["id"].as_str().unwrap();
-    let mut socket = served.socket().await.unwrap();
-    tell(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } }))
-        .await;
-    assert_eq!(hear(&mut socket).await.unwrap()["type"], "connection_ack");
+    let mut socket = served.socket_of(&token).await.unwrap();
     let query = format!("subscription {{ clusterStatusChanged(enterpriseId: \"{id}\") {{ name status }} }}");
     tell(&mut socket, json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
     tell(&mut socket, json!({ "type": "subscribe", "id": "2", "payload": { "query": "{ viewer { name } }" } })).await;
@@ -200,7 +214,10 @@ async fn subscriptions_run_over_a_socket_until_the_process_stops() {
     assert_eq!(hear(&mut socket).await.unwrap(), json!({ "type": "complete", "id": "2" }));
     tell(&mut socket, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut socket).await.unwrap()["type"], "pong");
-    assert!(served.socket().await.is_err(), "connections are limited");
+    assert_eq!(served.socket_of(&token).await.err(), Some(1013), "connections are limited");
+    let mut stranger = served.socket().await.unwrap();
+    tell(&mut stranger, json!({ "type": "connection_init" })).await;
+    assert_eq!(hear(&mut stranger).await, Err(4401), "a stranger takes no place, and is told what is missing");
 
     let kubeconfig = "{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], \
                       users: [{name: u, user: {token: t}}], contexts: [{name: a, context: {cluster: c, user: u}}]}";
@@ -224,16 +241,12 @@ async fn a_socket_begins_nothing_once_its_session_has_ended() {
     let open = async || {
         // There may be one at a time, and the one before may not be gone yet.
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        let mut socket = loop {
-            match served.socket().await {
+        loop {
+            match served.socket_of(&token).await {
                 Ok(socket) => break socket,
-                Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+                Err(code) => assert!(tokio::time::Instant::now() < deadline, "{code}"),
             }
-        };
-        let payload = json!({ "authorization": format!("Bearer {token}") });
-        tell(&mut socket, json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(hear(&mut socket).await.unwrap()["type"], "connection_ack");
-        socket
+        }
     };
     let ask = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ viewer { name } }" } });
     let mut socket = open().await;
@@ -253,8 +266,65 @@ async fn a_socket_begins_nothing_once_its_session_has_ended() {
 
     let mut socket = open().await;
     served.post(Some(&token), &json!({ "query": "mutation { signOut { errors { code } } }" })).await;
-    tell(&mut socket, ask).await;
+    // As the protocol before this one calls it.
+    tell(&mut socket, json!({ "type": "start", "id": "1", "payload": ask["payload"] })).await;
     assert_eq!(hear(&mut socket).await, Err(4401));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_breaks_the_protocol_is_told_how() {
+    let served = Served::new().await;
+    let token = served.token().await;
+    let ask = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ viewer { name } }" } });
+    let mut socket = served.socket().await.unwrap();
+    tell(&mut socket, ask.clone()).await;
+    assert_eq!(hear(&mut socket).await, Err(4401), "it was not acknowledged yet");
+    for nonsense in [json!({ "type": "nonsense" }), json!([]), json!({ "type": "subscribe", "id": "1" })] {
+        let mut socket = served.socket().await.unwrap();
+        tell(&mut socket, nonsense).await;
+        assert_eq!(hear(&mut socket).await, Err(4400));
+    }
+    let (_, answer) = served.post(Some(&token), &json!({ "query": "{ enterprises { nodes { id } } }" })).await;
+    let id = answer["data"]["enterprises"]["nodes"][0]["id"].as_str().unwrap();
+    let mut socket = served.socket_of(&token).await.unwrap();
+    let query = format!("subscription {{ clusterStatusChanged(enterpriseId: \"{id}\") {{ name }} }}");
+    let follow = json!({ "type": "subscribe", "id": "1", "payload": { "query": query } });
+    tell(&mut socket, follow.clone()).await;
+    tell(&mut socket, json!({ "type": "complete", "id": "1" })).await;
+    tell(&mut socket, ask).await;
+    loop {
+        let heard = hear(&mut socket).await.expect("an id that was stopped may be used again");
+        if heard["payload"]["data"]["viewer"]["name"] == "admin" {
+            break;
+        }
+    }
+    tell(&mut socket, json!({ "type": "subscribe", "id": "2", "payload": follow["payload"] })).await;
+    tell(&mut socket, json!({ "type": "subscribe", "id": "2", "payload": follow["payload"] })).await;
+    loop {
+        match hear(&mut socket).await {
+            Ok(_) => {}
+            Err(code) => break assert_eq!(code, 4409),
+        }
+    }
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_knows_that_a_password_was_changed() {
+    let served = Served::new().await;
+    let token = served.sign_in().await;
+    let mut socket = served.socket_of(&token).await.unwrap();
+    let query = "{ enterprises { nodes { name } } }";
+    let ask = json!({ "type": "subscribe", "id": "1", "payload": { "query": query } });
+    tell(&mut socket, ask.clone()).await;
+    let answer = hear(&mut socket).await.unwrap();
+    assert_eq!(answer["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "complete");
+    served.change_password(&token).await;
+    tell(&mut socket, ask).await;
+    let answer = hear(&mut socket).await.unwrap();
+    assert_eq!(answer["payload"]["data"]["enterprises"]["nodes"][0]["name"], "acme", "{answer}");
     served.stop().await;
 }
 

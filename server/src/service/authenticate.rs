@@ -21,10 +21,11 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Option<Actor>> {
     Ok(found.map(|(session, user)| actor(&session, &user)))
 }
 
-/// Whether the session of a request that lasts is still valid.
-pub async fn is_signed_in(app: &App, actor: &Actor) -> Result<bool> {
+/// The person of a connection that lasts, as they are now; none if their session is not valid any more.
+pub async fn again(app: &App, known: &Actor) -> Result<Option<Actor>> {
     let mut conn = app.database.read().await?;
-    Ok(user::session_lives(&mut conn, actor.session_id, app.clock.now()).await?)
+    let found = user::session_by_id(&mut conn, known.session_id, app.clock.now()).await?;
+    Ok(found.map(|(session, user)| actor(&session, &user)))
 }
 
 /// What is stored of a token.

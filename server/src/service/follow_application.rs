@@ -7,6 +7,7 @@ use crate::{
     id::{ApplicationId, InstallationId, PublicationId, RecordId},
     operation::feed::application_changes,
     service::{authorize, live_state},
+    shares::Share,
     store::{self, Instant, application::Application, component::Component as ComponentRow},
 };
 use futures::{FutureExt as _, Stream, StreamExt as _, stream, stream::BoxStream};
@@ -101,10 +102,11 @@ struct Following {
     known: Known,
     waiting: VecDeque<What>,
     not_before: Moment,
+    _share: Share,
 }
 
 /// The application as it is now, then whatever changes, soon after it did. What changes often is told once in a while.
-/// It ends when the application is gone, or may not be seen any more.
+/// It ends when the application is gone, or may not be seen any more. One person follows a limited number at a time.
 pub async fn follow_application(
     app: &App,
     actor: &Actor,
@@ -113,6 +115,8 @@ pub async fn follow_application(
     let mut conn = app.database.read().await?;
     let application = authorize::application(&mut conn, actor, id, TeamAction::View).await?;
     drop(conn);
+    let too_many = || Error::RateLimited("you follow too many applications at the same time".into());
+    let share = app.followers.take(actor.user_id).ok_or_else(too_many)?;
     let events = match app.cluster(application.cluster_id).await {
         Ok(cluster) => {
             let selector = format!("{}={id}", labels::APPLICATION);
@@ -134,6 +138,7 @@ pub async fn follow_application(
         known: Known::default(),
         waiting: VecDeque::new(),
         not_before: Moment::now(),
+        _share: share,
     };
     following.look().await?;
     following.waiting.clear();

@@ -1,7 +1,7 @@
 //! Users and their sessions.
 
 use crate::{
-    id::{EnterpriseId, SessionId, UserId},
+    id::{SessionId, UserId},
     on,
     store::{
         Conn, Instant,
@@ -72,16 +72,6 @@ pub async fn has_session(conn: &mut Conn, id: UserId) -> QueryResult<bool> {
         .map(|count| count > 0)
 }
 
-/// Whether a session is still valid.
-pub async fn session_lives(conn: &mut Conn, id: SessionId, now: Instant) -> QueryResult<bool> {
-    on!(conn, |c| sessions::table
-        .filter(sessions::id.eq(id).and(sessions::expires_at.gt(now)))
-        .count()
-        .get_result::<i64>(c)
-        .await)
-    .map(|count| count > 0)
-}
-
 /// Those who share an enterprise with somebody.
 pub async fn by_ids(conn: &mut Conn, ids: &[UserId], seen_by: UserId) -> QueryResult<Vec<User>> {
     let (mine, theirs) = diesel::alias!(members as mine, members as theirs);
@@ -99,9 +89,9 @@ pub async fn by_ids(conn: &mut Conn, ids: &[UserId], seen_by: UserId) -> QueryRe
     })
 }
 
-/// Whether somebody belongs to an enterprise.
-pub async fn belongs(conn: &mut Conn, id: UserId, enterprise: EnterpriseId) -> QueryResult<bool> {
-    on!(conn, |c| members::table.find((enterprise, id)).count().get_result::<i64>(c).await).map(|count| count > 0)
+/// What people call these users, wherever they belong to.
+pub async fn display_names(conn: &mut Conn, ids: &[UserId]) -> QueryResult<Vec<(UserId, String)>> {
+    on!(conn, |c| users::table.filter(users::id.eq_any(ids)).select((users::id, users::display_name)).load(c).await)
 }
 
 /// Sets a password.
@@ -122,6 +112,17 @@ pub async fn session(conn: &mut Conn, token_hash: &[u8], now: Instant) -> QueryR
     on!(conn, |c| sessions::table
         .inner_join(users::table)
         .filter(sessions::token_hash.eq(token_hash).and(sessions::expires_at.gt(now)))
+        .select((Session::as_select(), User::as_select()))
+        .first(c)
+        .await
+        .optional())
+}
+
+/// As [`session`], by its id.
+pub async fn session_by_id(conn: &mut Conn, id: SessionId, now: Instant) -> QueryResult<Option<(Session, User)>> {
+    on!(conn, |c| sessions::table
+        .inner_join(users::table)
+        .filter(sessions::id.eq(id).and(sessions::expires_at.gt(now)))
         .select((Session::as_select(), User::as_select()))
         .first(c)
         .await

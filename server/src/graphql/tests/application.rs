@@ -5,14 +5,13 @@ use super::{
     seed::id_of,
 };
 use crate::{
-    graphql::{connection_data, id::encode_text},
+    graphql::id::encode_text,
     id::{ApplicationId, TemplateId},
 };
-use async_graphql::Request;
 use futures::StreamExt as _;
 use ropeway_domain::operation::{OperationKind, OperationState, PublicationState};
 use serde_json::{Value as Json, json};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 const CANARY: &str = "canary-61e7";
 
@@ -285,13 +284,11 @@ async fn a_page_of_applications_costs_the_same_whatever_its_length() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_gets_the_state_and_then_each_change() {
     let c = Composed::new().await;
-    let actor = crate::service::authenticate::authenticate(&c.bed.app, &c.owner.token).await.unwrap().unwrap();
     let query = format!(
         "subscription {{ applicationChanged(applicationId: \"{}\") {{ kind application {{ name }} component {{ name }} }} }}",
         c.application
     );
-    let data = Arc::new(connection_data(&c.bed.app, actor));
-    let mut changes = c.bed.schema.execute_stream_with_session_data(Request::new(query), data).boxed();
+    let mut changes = c.bed.follow(&c.owner, query).await;
     let mut next = async || {
         let answer = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap().unwrap();
         serde_json::to_value(&answer).unwrap()["data"]["applicationChanged"].take()
@@ -306,6 +303,31 @@ async fn a_follower_gets_the_state_and_then_each_change() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_follows_a_limited_number_of_applications() {
+    let c = Composed::new().await;
+    let id = &c.application;
+    let query = format!("subscription {{ applicationChanged(applicationId: \"{id}\") {{ kind }} }}");
+    let begin = async |person: &Person| {
+        let mut changes = c.bed.follow(person, query.as_str()).await;
+        let answer = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap().unwrap();
+        (changes, serde_json::to_value(&answer).unwrap())
+    };
+    let mut following = Vec::new();
+    let refused = loop {
+        let (changes, answer) = begin(&c.owner).await;
+        if answer["data"].is_null() {
+            break answer;
+        }
+        following.push(changes);
+        assert!(following.len() < 100, "there is no limit");
+    };
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{refused}");
+    assert_eq!(begin(&c.bed.admin).await.1["data"]["applicationChanged"]["kind"], "STATE", "others are not kept out");
+    following.pop();
+    assert_eq!(begin(&c.owner).await.1["data"]["applicationChanged"]["kind"], "STATE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,11 +349,9 @@ async fn following_an_operation_ends_when_it_may_not_be_seen_any_more() {
     c.bed.done(&c.owner, "setTeamMember", "team { id }", input).await;
     let at: ApplicationId = id_of(&c.application);
     let operation = c.bed.seed_operation(OperationKind::Deploy, OperationState::Running, Some(at), 2).await;
-    let actor = crate::service::authenticate::authenticate(&c.bed.app, &viewer.token).await.unwrap().unwrap();
     let id = encode_text(operation);
     let query = format!("subscription {{ operationEvents(operationId: \"{id}\") {{ sequence }} }}");
-    let data = Arc::new(connection_data(&c.bed.app, actor));
-    let mut events = c.bed.schema.execute_stream_with_session_data(Request::new(query), data).boxed();
+    let mut events = c.bed.follow(&viewer, query).await;
     let mut next = async || tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("it goes on");
     for sequence in [1, 2] {
         let answer = serde_json::to_value(next().await.unwrap()).unwrap();

@@ -16,7 +16,8 @@ use crate::{
         user::{self, Session},
     },
 };
-use async_graphql::{Request, Variables};
+use async_graphql::{Request, Response, Variables};
+use futures::stream::BoxStream;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -78,6 +79,12 @@ impl Bed {
         let request = Request::new(query).variables(Variables::from_json(variables));
         let response = self.schema.execute(on_behalf_of(&self.app, actor, request)).await;
         serde_json::to_value(&response).unwrap()
+    }
+
+    /// What somebody follows.
+    pub(super) async fn follow(&self, person: &Person, query: impl Into<String>) -> BoxStream<'static, Response> {
+        let actor = authenticate(&self.app, &person.token).await.unwrap();
+        self.schema.execute_stream(on_behalf_of(&self.app, actor, Request::new(query)))
     }
 
     /// The data of an answer that has no error.

@@ -1,11 +1,9 @@
 //! Registering, changing and removing clusters.
 
 use super::bed::{Bed, kubeconfig, text};
-use crate::graphql::connection_data;
-use async_graphql::Request;
 use futures::StreamExt as _;
 use serde_json::{Value as Json, json};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_kubeconfig_is_refused_with_the_reason_and_without_its_content() {
@@ -94,19 +92,12 @@ async fn whoever_follows_gets_the_status_now_and_every_change() {
     let bed = Bed::new().await;
     let jana = bed.member("jana").await;
     let cluster = bed.cluster("hangzhou").await;
-    let follow = |token: &str| {
-        let (app, schema, token) = (bed.app.clone(), bed.schema.clone(), token.to_owned());
-        let id = bed.enterprise.clone();
-        async move {
-            let actor = crate::service::authenticate::authenticate(&app, &token).await.unwrap().unwrap();
-            let query = format!(
-                "subscription {{ clusterStatusChanged(enterpriseId: \"{id}\") {{ name status statusMessage displayName }} }}"
-            );
-            schema.execute_stream_with_session_data(Request::new(query), Arc::new(connection_data(&app, actor)))
-        }
-    };
-    let mut as_admin = follow(&bed.admin.token).await.boxed();
-    let mut as_member = follow(&jana.token).await.boxed();
+    let id = &bed.enterprise;
+    let query = format!(
+        "subscription {{ clusterStatusChanged(enterpriseId: \"{id}\") {{ name status statusMessage displayName }} }}"
+    );
+    let mut as_admin = bed.follow(&bed.admin, query.as_str()).await;
+    let mut as_member = bed.follow(&jana, query).await;
     let first = next(&mut as_admin).await;
     assert_eq!((&first["name"], &first["status"]), (&json!("hangzhou"), &json!("OFFLINE")));
     assert!(first["statusMessage"].is_string());
