@@ -5,7 +5,7 @@ mod input;
 use crate::{
     actor::Actor,
     app::App,
-    error::{Error, Result},
+    error::{Error, Result, UserError},
     id::TemplateId,
     service::{
         authorize, contents,
@@ -21,7 +21,7 @@ use crate::{
     store::{
         self, Conn,
         application::Application,
-        template::Template,
+        template::{Scope, Template},
         version::{self, Version},
     },
 };
@@ -106,8 +106,8 @@ pub(super) async fn prepare(app: &App, actor: &Actor, request: &PublicationReque
     decide(app, observed, request).await
 }
 
-/// The template that an application may be published to: one that belongs to no team, or to a team for which the person
-/// who asks publishes.
+/// The template that an application may be published to by whoever asks: one that they keep. One that only its team sees
+/// takes no version of another team, whose people would see it through what they publish.
 pub(super) async fn target(
     conn: &mut Conn,
     actor: &Actor,
@@ -118,8 +118,10 @@ pub(super) async fn target(
     if row.enterprise_id != application.enterprise_id {
         return Err(Error::NotFound("the template"));
     }
-    if row.team_id.is_some() {
-        may_keep(conn, actor, row.enterprise_id, row.team_id).await?;
+    may_keep(conn, actor, row.enterprise_id, row.team_id).await?;
+    if row.scope.0 == Scope::Team && row.team_id != Some(application.team_id) {
+        let message = "only its own team sees this template, and the application is another team's";
+        return Err(UserError::new("TEMPLATE_OF_ANOTHER_TEAM", message).at(["templateId"]).into());
     }
     Ok(row)
 }

@@ -36,7 +36,7 @@ pub struct UpdateTemplate {
     pub logo: Option<String>,
 }
 
-/// Changes a template. Its scope is narrowed only while no other team has it installed.
+/// Changes a template. Its scope is narrowed only where no other team ever installed it or published to it.
 pub async fn update_template(app: &App, actor: &Actor, input: &UpdateTemplate) -> Result<Template> {
     let act = Act::new("updateTemplate", Subject::Template(input.template_id), encode_text(input.template_id));
     audited(app, actor, act, async || {
@@ -89,9 +89,9 @@ pub async fn update_template(app: &App, actor: &Actor, input: &UpdateTemplate) -
             }
             if let (Scope::Team, Some(team)) = (row.scope.0, row.team_id)
                 && was != (Scope::Team, Some(team))
-                && template::installed_elsewhere(conn, row.id, team).await? > 0
+                && template::is_used_elsewhere(conn, row.id, team).await?
             {
-                let message = "other teams have it installed and would not see it any more";
+                let message = "other teams have or had it installed, or published to it, and see it in that";
                 return Err(Error::from(UserError::new("TEMPLATE_IN_USE", message).at(["scope"])));
             }
             template::update(conn, &row).await?;

@@ -221,14 +221,20 @@ pub async fn installed_in(
         .await)
 }
 
-/// How many installations of other teams than this one a template has.
-pub async fn installed_elsewhere(conn: &mut Conn, id: TemplateId, team: TeamId) -> QueryResult<i64> {
-    on!(conn, |c| installations::table
+/// Whether other teams than this one have or had a template installed, or published to it: they see it in that.
+pub async fn is_used_elsewhere(conn: &mut Conn, id: TemplateId, team: TeamId) -> QueryResult<bool> {
+    let installed: i64 = on!(conn, |c| installations::table
         .filter(installations::template_id.eq(id).and(installations::team_id.ne(team)))
-        .filter(installations::uninstalled_at.is_null())
         .count()
         .get_result(c)
-        .await)
+        .await)?;
+    let published: i64 = on!(conn, |c| publications::table
+        .inner_join(applications::table)
+        .filter(publications::template_id.eq(id).and(applications::team_id.ne(team)))
+        .count()
+        .get_result(c)
+        .await)?;
+    Ok(installed > 0 || published > 0)
 }
 
 /// How many installations and unfinished publications a template has.

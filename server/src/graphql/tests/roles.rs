@@ -154,6 +154,18 @@ fn rows() -> Vec<Row> {
             Rule::Developers,
             |w, _| json!({ "applicationId": w.application, "templateId": w.template, "number": "" }),
         ),
+        row(
+            "submitPublication",
+            "to a template of no team",
+            Rule::AdministratingDevelopers,
+            |w, _| json!({ "applicationId": w.application, "templateId": w.administrators_template, "number": "" }),
+        ),
+        row(
+            "confirmPublication",
+            "to a template of no team",
+            Rule::AdministratingDevelopers,
+            |w, who| json!({ "publicationId": w.to_administrators(who) }),
+        ),
         row("retryPublication", "published", Rule::Author, |w, who| json!({ "publicationId": w.published(who) })),
         row("retryPublication", "under way", Rule::AuthorAlone, |w, _| json!({ "publicationId": w.draft })),
         row("confirmPublication", "published", Rule::Author, |w, who| json!({ "publicationId": w.published(who) })),

@@ -23,6 +23,8 @@ pub(super) enum Rule {
     TeamSees,
     /// The developers and owners of the team.
     Developers,
+    /// Developers of the team who administer its enterprise as well: here is nobody who is both.
+    AdministratingDevelopers,
     /// The owners of the team, and the administrators of its enterprise.
     Owners,
     /// The author of a publication that is published.
@@ -74,6 +76,7 @@ pub(super) fn expected(rule: Rule, who: Who) -> Answer {
             | Rule::AdministratorsSee
             | Rule::TeamSees
             | Rule::Developers
+            | Rule::AdministratingDevelopers
             | Rule::Owners
             | Rule::Author
             | Rule::AuthorAlone,
@@ -87,6 +90,7 @@ pub(super) fn expected(rule: Rule, who: Who) -> Answer {
             | Rule::AdministratorsSee
             | Rule::TeamSees
             | Rule::Developers
+            | Rule::AdministratingDevelopers
             | Rule::Owners
             | Rule::Author
             | Rule::AuthorAlone,
@@ -94,6 +98,7 @@ pub(super) fn expected(rule: Rule, who: Who) -> Answer {
         )
         | (Rule::AdministratorOfAny | Rule::Administrators, Member | Viewer | Developer | Owner)
         | (Rule::Developers | Rule::Author, Viewer | Administrator)
+        | (Rule::AdministratingDevelopers, Viewer | Developer | Owner | Administrator)
         | (Rule::Owners, Viewer | Developer) => Forbidden,
         (
             Rule::Members
@@ -101,13 +106,14 @@ pub(super) fn expected(rule: Rule, who: Who) -> Answer {
             | Rule::AdministratorsSee
             | Rule::TeamSees
             | Rule::Developers
+            | Rule::AdministratingDevelopers
             | Rule::Owners
             | Rule::Author
             | Rule::AuthorAlone,
             Outsider,
         )
         | (Rule::AdministratorOfAnySees | Rule::AdministratorsSee, Member | Viewer | Developer | Owner)
-        | (Rule::TeamSees | Rule::Developers | Rule::Owners | Rule::Author, Member)
+        | (Rule::TeamSees | Rule::Developers | Rule::AdministratingDevelopers | Rule::Owners | Rule::Author, Member)
         | (Rule::AuthorAlone, Member | Viewer | Owner | Administrator) => NotFound,
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct World {
     seconds: HashMap<Who, Person>,
     /// Of each, one that they submitted and that was published; of those who could not, the developer's.
     published: HashMap<Who, String>,
+    /// As `published`, to the template that is the administrators'.
+    to_administrators: HashMap<Who, String>,
     /// Of each, a version that is used by nothing.
     spare: HashMap<Who, String>,
     pub(super) cluster: String,
@@ -63,6 +65,8 @@ pub(super) struct World {
     pub(super) component: String,
     pub(super) resource: String,
     pub(super) template: String,
+    /// Of no team.
+    pub(super) administrators_template: String,
     /// Of the whole enterprise.
     pub(super) open_version: String,
     pub(super) version: String,
@@ -114,6 +118,9 @@ impl World {
             text(&bed.done(owner, "createTemplate", "template { id }", input).await["template"]["id"])
         };
         let (closed, open) = (template("closed", "TEAM").await, template("open", "ENTERPRISE").await);
+        let input = json!({ "enterpriseId": bed.enterprise, "name": "everybody's", "scope": "ENTERPRISE" });
+        let made = bed.done(&bed.admin, "createTemplate", "template { id }", input).await;
+        let administrators_template = text(&made["template"]["id"]);
         let of: TemplateId = id_of(&closed);
         let (version, newer) = (bed.seed_version(of, "1.0").await, bed.seed_version(of, "2.0").await);
         let open_version = bed.seed_version(id_of(&open), "1.0").await;
@@ -125,12 +132,15 @@ impl World {
         let under_way = bed.seed_operation(OperationKind::Upgrade, OperationState::Running, Some(at), 1).await;
         bed.seed_lock(at, under_way).await;
 
-        let (mut published, mut spare) = (HashMap::new(), HashMap::new());
+        let (mut published, mut to_administrators, mut spare) = (HashMap::new(), HashMap::new(), HashMap::new());
         let developer: UserId = id_of(&people[&Who::Developer].id);
         for (place, who) in Who::ALL.into_iter().enumerate() {
             let author = if who == Who::Owner { id_of(&people[&who].id) } else { developer };
             let id = bed.seed_publication(at, of, author, PublicationState::Published).await;
             published.insert(who, encode_text(id));
+            let of_none: TemplateId = id_of(&administrators_template);
+            let id = bed.seed_publication(at, of_none, author, PublicationState::Published).await;
+            to_administrators.insert(who, encode_text(id));
             spare.insert(who, encode_text(bed.seed_version(of, &format!("0.{place}")).await));
         }
         let draft = encode_text(bed.seed_publication(at, of, developer, PublicationState::Syncing).await);
@@ -141,6 +151,7 @@ impl World {
             people,
             seconds,
             published,
+            to_administrators,
             spare,
             cluster,
             team,
@@ -148,6 +159,7 @@ impl World {
             component,
             resource,
             template: closed,
+            administrators_template,
             open_version: encode_text(open_version),
             version: encode_text(version),
             newer: encode_text(newer),
@@ -172,6 +184,10 @@ impl World {
 
     pub(super) fn published(&self, who: Who) -> &str {
         &self.published[&who]
+    }
+
+    pub(super) fn to_administrators(&self, who: Who) -> &str {
+        &self.to_administrators[&who]
     }
 
     pub(super) fn spare(&self, who: Who) -> &str {
