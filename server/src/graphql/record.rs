@@ -210,13 +210,17 @@ impl UpgradeRecord {
         }
     }
 
-    /// Whether it can be rolled back: after success, partial success and failure alike, until it was.
-    async fn can_roll_back(&self) -> bool {
-        self.row.state.0.can_roll_back()
+    /// Whether it can be rolled back: after success, partial success and failure alike, until it was, or its installation
+    /// was uninstalled.
+    async fn can_roll_back(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(self.row.state.0.can_roll_back() && self.is_installed(ctx).await.graphql()?)
     }
 
-    /// Whether what failed of it can be run again: until there is a newer record.
+    /// Whether what failed of it can be run again: until there is a newer record, or its installation was uninstalled.
     async fn can_retry(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        if !self.is_installed(ctx).await.graphql()? {
+            return Ok(false);
+        }
         let newest = load(ctx, NewestKey(self.row.installation_id)).await.graphql()?;
         Ok(self.row.state.0.can_retry() && newest == Some(self.row.sequence))
     }
@@ -316,6 +320,13 @@ impl RecordMutation {
             operation: Some(operation.into()),
             errors: Vec::<UserError>::new(),
         })
+    }
+}
+
+impl UpgradeRecord {
+    async fn is_installed(&self, ctx: &Context<'_>) -> Result<bool> {
+        let installation = load(ctx, InstallationKey(self.row.installation_id)).await?;
+        Ok(installation.is_some_and(|row| row.uninstalled_at.is_none()))
     }
 }
 

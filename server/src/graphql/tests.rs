@@ -3,6 +3,7 @@
 mod application;
 mod bed;
 mod cluster;
+mod history;
 mod library;
 mod limits;
 mod operation;

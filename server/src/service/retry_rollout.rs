@@ -55,6 +55,10 @@ pub async fn retry_upgrade(app: &App, actor: &Actor, id: RecordId) -> Result<(Re
         let mut conn = app.database.read().await?;
         let (record, installation, application) =
             authorize::record(&mut conn, actor, id, TeamAction::ControlOperations).await?;
+        if installation.uninstalled_at.is_some() {
+            let message = "its installation was uninstalled; there is nothing to run again";
+            return Err(Error::invalid("CANNOT_RETRY", ["recordId"], message));
+        }
         let newest = record::newest(&mut conn, installation.id).await?;
         if let Some(newest) = newest.filter(|newest| newest.sequence > record.sequence) {
             let message = "there is a newer record; retry that, or upgrade again";

@@ -124,7 +124,8 @@ async fn observe(app: &App, actor: &Actor, input: &RollBack, action: TeamAction)
     let mut conn = app.database.read().await?;
     let (record, installation, application) = authorize::record(&mut conn, actor, input.record_id, action).await?;
     if installation.uninstalled_at.is_some() {
-        return Err(Error::NotFound("the upgrade record"));
+        let message = "its installation was uninstalled; there is nothing to roll back";
+        return Err(Error::invalid("CANNOT_ROLL_BACK", ["recordId"], message));
     }
     if !record.state.0.can_roll_back() {
         let message = format!("a record that is {} cannot be rolled back", record.state.0);

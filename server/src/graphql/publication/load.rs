@@ -17,7 +17,7 @@ pub struct PublicationKey(pub PublicationId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicationImagesKey(pub PublicationId);
 
-/// Loads what people call the author of something.
+/// Loads what people call the author of something that may be seen, also where they have left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AuthorKey(pub UserId);
 
@@ -72,14 +72,13 @@ impl Loader<AuthorKey> for Rows {
     type Error = Shared;
 
     async fn load(&self, keys: &[AuthorKey]) -> Result<HashMap<AuthorKey, String>, Shared> {
-        let Some(actor) = &self.actor else { return Ok(HashMap::new()) };
         let ids: Vec<UserId> = keys.iter().map(|key| key.0).collect();
         let found = async {
             let mut conn = self.app.database.read().await?;
-            Ok::<_, Error>(user::by_ids(&mut conn, &ids, actor.user_id).await?)
+            Ok::<_, Error>(user::display_names(&mut conn, &ids).await?)
         };
         let found = found.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (AuthorKey(row.id), row.display_name)).collect())
+        Ok(found.into_iter().map(|(id, name)| (AuthorKey(id), name)).collect())
     }
 }
 
