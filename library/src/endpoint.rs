@@ -12,6 +12,9 @@ pub struct Endpoint {
     pub plain_http: bool,
     /// A certificate authority to trust besides the system's, as PEM.
     pub ca_certificate: Option<String>,
+    /// Whether its own words stand in errors. Not where people name hosts, who could be shown what a service inside our
+    /// own network says.
+    pub quoted: bool,
     /// Who to be; anonymous where there is none.
     pub credentials: Option<Credentials>,
 }
@@ -55,7 +58,7 @@ pub struct Limits {
 impl Endpoint {
     /// An anonymous endpoint over HTTPS.
     pub fn new(host: impl Into<String>) -> Self {
-        Self { host: host.into(), plain_http: false, ca_certificate: None, credentials: None }
+        Self { host: host.into(), plain_http: false, ca_certificate: None, quoted: true, credentials: None }
     }
 
     /// An anonymous endpoint over plain HTTP.

@@ -99,7 +99,7 @@ impl TestApp {
         process::install_tls();
         let source = Source::start(&folder.path().join("source")).await?;
         let clock = Clock::default();
-        let mut running = process::run(config(folder.path(), &database), clock.clone()).await?;
+        let mut running = process::run(config(folder.path(), &database, source.host()), clock.clone()).await?;
         let first = running.first.take().context("the server was started before")?;
         let nobody = Client::new(running.http_addr)?;
         let client = prepare::first_sign_in(&nobody, &first.name, first.one_time_password.expose(), PASSWORD).await?;
@@ -200,13 +200,14 @@ async fn unfinished(database: &ropeway::store::Database) -> anyhow::Result<i64> 
     Ok(count)
 }
 
-fn config(folder: &Path, database: &TestDatabase) -> Config {
+fn config(folder: &Path, database: &TestDatabase, source: String) -> Config {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config::default();
     folder.clone_into(&mut config.data.folder);
     config.database.url = Some(database.url().to_owned());
     config.http.listen = loopback;
     config.library.listen = loopback;
+    config.library.plain_http_hosts = vec![source];
     config.clusters.status_seconds = 2;
     config.operations.lease_seconds = 5;
     config

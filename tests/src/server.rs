@@ -28,7 +28,8 @@ impl ServerProcess {
         let registry = registry.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let config = folder.join("ropeway.toml");
         let text = format!(
-            "[data]\nfolder = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[library]\nlisten = \"{registry}\"\n\n\
+            "[data]\nfolder = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[library]\nlisten = \"{registry}\"\n\
+             plain_http_hosts = [\"127.0.0.1\"]\n\n\
              [operations]\nlease_seconds = 3\n\n[log]\nformat = \"json\"\n",
             folder.join("data").display()
         );

@@ -157,8 +157,13 @@ impl Registry {
         // What another host says is not repeated: a registry could send us to one inside our own
         // network, to have its answers shown.
         let ours = self.is_ours(response.url());
-        let body = self.bounded_body(response, MAX_ERROR_BYTES, action).await.unwrap_or_default();
-        let detail = if ours { detail(&body) } else { "on another host that it sent us to".to_owned() };
+        let detail = if !ours {
+            "on another host that it sent us to".to_owned()
+        } else if self.endpoint().quoted {
+            detail(&self.bounded_body(response, MAX_ERROR_BYTES, action).await.unwrap_or_default())
+        } else {
+            format!("it answers {}", status.as_u16())
+        };
         let (host, action) = (self.host().to_owned(), action.to_owned());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized { host, action, detail },

@@ -55,14 +55,12 @@ impl Parts {
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => anyhow::bail!("there is no folder"),
         };
-        let source = async {
-            let source = Source::start(&folder.join("source")).await.context("starting the registry with images")?;
-            source.push_samples().await.context("building the sample application's images")?;
-            anyhow::Ok(source)
-        };
+        let source = Source::start(&folder.join("source")).await.context("starting the registry with images")?;
+        let samples = async { source.push_samples().await.context("building the sample application's images") };
         let [one, other] = CLUSTERS;
-        let (source, one, other, server) =
-            tokio::try_join!(source, cluster(one, &folder), cluster(other, &folder), server(&folder))?;
+        let server = server(&folder, source.host());
+        let ((), one, other, server) =
+            tokio::try_join!(samples, cluster(one, &folder), cluster(other, &folder), server)?;
         Ok(Self { server, clusters: [one, other], source, folder, _temporary: temporary })
     }
 
@@ -76,12 +74,13 @@ impl Parts {
     }
 }
 
-async fn server(folder: &Path) -> anyhow::Result<Running> {
+async fn server(folder: &Path, source: String) -> anyhow::Result<Running> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config::default();
     config.data.folder = folder.join("server");
     config.http.listen = loopback;
     config.library.listen = loopback;
+    config.library.plain_http_hosts = vec![source];
     config.clusters.status_seconds = 2;
     process::run(config, Clock::default()).await.context("starting the server")
 }

@@ -7,13 +7,13 @@ use ropeway_library::{
     Endpoint, Error as RegistryError, ImageName, Limits, Platform, Registry, RepositoryName,
     copy::{self, CopyOptions},
 };
-use std::{collections::HashMap, net::IpAddr, time::Duration};
-use tokio::time::timeout;
+use std::{collections::HashMap, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
 /// Images that are looked for at the same time.
 const CONCURRENT: usize = 6;
 
-/// How long looking for one image may take.
+/// How long looking for all images of a publication may take: less than a request.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An image as its registry has it.
@@ -59,7 +59,7 @@ pub struct ImageTrouble {
     pub message: String,
 }
 
-/// Looks for images, each once, several at the same time.
+/// Looks for images, each once, several at the same time. What was not found in time has a trouble of its own.
 pub async fn resolve_images(
     app: &App,
     library: &Library,
@@ -72,13 +72,14 @@ pub async fn resolve_images(
             distinct.push(image);
         }
     }
+    let deadline = Instant::now() + PATIENCE;
     stream::iter(distinct)
         .map(|image| async move {
-            let found = match timeout(PATIENCE, resolve(app, library, &image, platforms)).await {
+            let found = match timeout_at(deadline, resolve(app, library, &image, platforms)).await {
                 Ok(found) => found,
                 Err(_) => Err(ImageTrouble {
                     code: "IMAGE_UNREACHABLE",
-                    message: format!("{} did not answer within {} seconds", shown(&image), PATIENCE.as_secs()),
+                    message: format!("{} was not found within {} seconds", shown(&image), PATIENCE.as_secs()),
                 }),
             };
             (image, found)
@@ -89,13 +90,15 @@ pub async fn resolve_images(
 }
 
 /// A client of the registry at a host: with the library's credentials where it is the library's, else anonymous.
-/// Registries on this machine and those that are configured so are spoken to without TLS.
+/// Registries that are configured so are spoken to without TLS. People name the others: what answers there may be no
+/// registry, and its words are not shown.
 pub async fn source_registry(app: &App, library: &Library, host: &str, limits: Limits) -> Result<Registry> {
     if host == library.url || host == library.public_url {
         return app.library_registry(library).await;
     }
     let mut endpoint = Endpoint::new(host);
     endpoint.plain_http = is_plain(&app.config.library, host);
+    endpoint.quoted = false;
     Registry::new(endpoint, limits).map_err(|error| library_error(&error))
 }
 
@@ -213,17 +216,13 @@ pub fn domain_digest(digest: &ropeway_library::Digest) -> Digest {
     digest.to_string().parse().expect("both have the form sha256:<64 hexadecimal digits>")
 }
 
+/// Whether a `host[:port]` is configured so, with its port or all of its ports.
 fn is_plain(config: &LibraryConfig, host: &str) -> bool {
-    config.plain_http_hosts.iter().any(|plain| plain == host) || is_loopback(host)
-}
-
-/// Whether a `host[:port]` is this machine.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
     };
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    config.plain_http_hosts.iter().any(|plain| plain == host || plain == name)
 }
 
 #[cfg(test)]
@@ -231,12 +230,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registries_of_this_machine_and_those_configured_so_are_spoken_to_without_tls() {
-        let config = LibraryConfig { plain_http_hosts: vec!["registry.lan:5000".into()], ..LibraryConfig::default() };
-        for plain in ["localhost", "localhost:5000", "127.0.0.1:1", "127.9.9.9", "[::1]:5000", "registry.lan:5000"] {
+    fn only_registries_that_are_configured_so_are_spoken_to_without_tls() {
+        let plain_http_hosts = ["registry.lan:5000", "10.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+        let config = LibraryConfig { plain_http_hosts, ..LibraryConfig::default() };
+        for plain in ["registry.lan:5000", "10.0.0.1", "10.0.0.1:5000", "[::1]", "[::1]:5000"] {
             assert!(is_plain(&config, plain), "{plain}");
         }
-        for tls in ["docker.io", "registry.lan", "localhost.example.org", "10.0.0.1:5000", "128.0.0.1", ""] {
+        // What a person names could be a service of this machine that is no registry.
+        for tls in ["docker.io", "registry.lan", "registry.lan:50", "localhost", "127.0.0.1:5000", "[::2]:1", ""] {
             assert!(!is_plain(&config, tls), "{tls}");
         }
     }

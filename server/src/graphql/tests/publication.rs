@@ -1,17 +1,23 @@
 //! Publishing: from what runs to a version that others install, with real registries on loopback.
 
-use super::bed::{Bed, Person, document, text};
+use super::{
+    bed::{Bed, Person, document, text},
+    seed::id_of,
+};
 use crate::{
+    config::Config,
     demo::source::Source,
-    id::{ApplicationId, ComponentId, VersionId},
+    id::{ApplicationId, ComponentId, EnterpriseId, VersionId},
     on,
     operation::{feed::Topic, worker},
     registry,
+    service::resolve_images::resolve_images,
     store::{self, schema::components},
 };
 use diesel::ExpressionMethods as _;
 use diesel::QueryDsl as _;
 use diesel_async::RunQueryDsl as _;
+use ropeway_domain::model::Image;
 use ropeway_playground::{Options, Playground};
 use serde_json::{Value as Json, json};
 use std::{net::SocketAddr, time::Duration};
@@ -62,7 +68,11 @@ impl Shop {
     async fn without_worker() -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let bed = Bed::with(|config| config.library.listen = address).await;
+        let configure = |config: &mut Config| {
+            config.library.listen = address;
+            config.library.plain_http_hosts = vec![address.ip().to_string()];
+        };
+        let bed = Bed::with(configure).await;
         let router = registry::router(&bed.app).unwrap();
         let stop = CancellationToken::new();
         let end = stop.clone();
@@ -376,4 +386,57 @@ async fn what_cannot_be_published_is_named_before_anything_is_copied() {
     let list = "query($id: ID!) { application(id: $id) { publications(first: 5) { totalCount } } }";
     let seen = shop.bed.data(&shop.owner, list, json!({ "id": shop.application })).await;
     assert_eq!(seen["application"]["publications"]["totalCount"], 0, "nothing is half done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_only_its_team_sees_takes_no_version_of_another_team() {
+    let shop = Shop::without_worker().await;
+    let team = shop.bed.team(&shop.owner, "others", &[]).await;
+    let input = json!({ "enterpriseId": shop.bed.enterprise, "teamId": team, "name": "Theirs", "scope": "TEAM" });
+    let made = shop.bed.done(&shop.owner, "createTemplate", "template { id }", input).await;
+    let theirs = text(&made["template"]["id"]);
+    let input = shop.input("1.0", json!({ "templateId": theirs }));
+    let problems = shop.bed.problems(&shop.owner, "submitPublication", input.clone()).await;
+    assert_eq!(problems, ["TEMPLATE_OF_ANOTHER_TEAM templateId"]);
+    let wide = json!({ "templateId": theirs, "scope": "ENTERPRISE" });
+    shop.bed.done(&shop.owner, "updateTemplate", "template { id }", wide).await;
+    shop.bed.done(&shop.owner, "submitPublication", "publication { id }", input).await;
+    // Whoever sees the publication would go on seeing the template.
+    let narrow = json!({ "templateId": theirs, "scope": "TEAM" });
+    assert_eq!(shop.bed.problems(&shop.owner, "updateTemplate", narrow).await, ["TEMPLATE_IN_USE scope"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_in_a_registry_that_hangs_are_told_in_time_each_by_name() {
+    let bed = Bed::with(|config| config.library.plain_http_hosts = vec!["127.0.0.1".into()]).await;
+    // Nobody accepts what the system does.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = silent.local_addr().unwrap();
+    let enterprise: EnterpriseId = id_of(&bed.enterprise);
+    let library = bed.app.library(enterprise).await.unwrap();
+    let images = (0..7).map(|n| Image::Reference { reference: format!("{host}/image-{n}:1"), resolved: None });
+    let began = Instant::now();
+    let found = resolve_images(&bed.app, &library, images.clone(), &[]).await;
+    assert!(began.elapsed() < Duration::from_secs(50), "a request may take 60 s: {:?}", began.elapsed());
+    for image in images {
+        let Image::Reference { reference, .. } = &image else { unreachable!() };
+        let trouble = found[&image].as_ref().unwrap_err();
+        assert_eq!(trouble.code, "IMAGE_UNREACHABLE");
+        assert!(trouble.message.contains(reference), "{}", trouble.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_says_that_somebody_named_is_not_shown() {
+    let bed = Bed::with(|config| config.library.plain_http_hosts = vec!["127.0.0.1".into()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap();
+    let answer = || async { (http::StatusCode::IM_A_TEAPOT, "canary-of-an-inner-service") };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    let enterprise: EnterpriseId = id_of(&bed.enterprise);
+    let library = bed.app.library(enterprise).await.unwrap();
+    let image = Image::Reference { reference: format!("{host}/image:1"), resolved: None };
+    let found = resolve_images(&bed.app, &library, [image.clone()], &[]).await;
+    let trouble = found[&image].as_ref().unwrap_err();
+    assert!(trouble.message.contains("418") && !trouble.message.contains("canary"), "{}", trouble.message);
 }
