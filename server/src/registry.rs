@@ -10,13 +10,14 @@ use crate::{
     app::App,
     clock,
     error::Result,
+    id::EnterpriseId,
     seal::Secret,
-    service::{authenticate::authenticate, authorize},
-    store::{enterprise, library},
+    service::authenticate::authenticate,
+    store::{library, member},
 };
 use async_trait::async_trait;
 use axum::Router;
-use ropeway_domain::access::EnterpriseAction;
+use ropeway_domain::access::{EnterpriseAction, EnterpriseRole, check_enterprise};
 use ropeway_library::embedded::{self, Action, Authenticator, StartError, Subject, Unavailable};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -119,14 +120,11 @@ async fn rights(app: &App, username: &str, password: &Secret) -> Result<Option<R
         return Ok(None);
     };
     let mut conn = app.database.read().await?;
-    let mut prefixes = Vec::new();
-    for id in enterprise::ids(&mut conn).await? {
-        if authorize::enterprise(&mut conn, &actor, id, EnterpriseAction::ManageLibrary).await.is_ok()
-            && let Some(library) = library::find(&mut conn, id).await?.filter(|library| library.embedded)
-        {
-            prefixes.push(library.prefix);
-        }
-    }
+    let roles = member::roles_of(&mut conn, actor.user_id).await?;
+    let keeps = |role: EnterpriseRole| check_enterprise(Some(role), EnterpriseAction::ManageLibrary).is_ok();
+    let kept: Vec<EnterpriseId> = roles.into_iter().filter(|(_, role)| keeps(role.0)).map(|(id, _)| id).collect();
+    let libraries = library::of_enterprises(&mut conn, &kept).await?;
+    let prefixes = libraries.into_iter().filter(|library| library.embedded).map(|library| library.prefix).collect();
     Ok(Some(Rights { prefixes, push: true }))
 }
 

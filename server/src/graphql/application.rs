@@ -1,8 +1,10 @@
 //! Applications.
 
 mod change;
+mod load;
 
 pub use change::{ApplicationChange, ApplicationSubscription};
+pub use load::{ApplicationCountKey, FirstApplicationsKey};
 
 use super::{
     actor, app, asked,
@@ -13,7 +15,7 @@ use super::{
     installation::{self, InstallationConnection},
     loader::{Rows, Shared, load},
     operation::Operation,
-    page::{self, Cursor, PageRequest},
+    page::{self, Cursor, Page, PageRequest},
     plan::Change,
     publication::{self, PublicationConnection},
     record::{self, UpgradeRecordConnection},
@@ -393,7 +395,13 @@ pub async fn of_team(
 ) -> Result<ApplicationConnection> {
     let page = PageRequest::new(ctx, "Application", first, after)?;
     let cluster = id::decode_option::<ClusterKind>(cluster, "clusterId")?;
-    find_application::list_applications(app(ctx), team, cluster, page).await.map(Into::into)
+    let rows = if page.after.is_some() {
+        find_application::list_applications(app(ctx), team, cluster, &page).await?
+    } else {
+        load(ctx, FirstApplicationsKey { team, cluster, limit: page.limit() }).await?.unwrap_or_default()
+    };
+    let count = if page.count { load(ctx, ApplicationCountKey { team, cluster }).await? } else { None };
+    Ok(Page::of(&page, rows, count.unwrap_or_default(), |row| (row.name.clone(), row.id)).into())
 }
 
 /// An application by id.

@@ -471,18 +471,13 @@ impl Loader<LibraryAddressKey> for Rows {
     type Error = Shared;
 
     async fn load(&self, keys: &[LibraryAddressKey]) -> Result<HashMap<LibraryAddressKey, String>, Shared> {
-        let mut found = HashMap::new();
-        let result = async {
+        let ids: Vec<EnterpriseId> = keys.iter().map(|key| key.0).collect();
+        let found = async {
             let mut conn = self.app.database.read().await?;
-            for key in keys {
-                if let Some(row) = library::find(&mut conn, key.0).await? {
-                    found.insert(*key, row.public_url);
-                }
-            }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(library::of_enterprises(&mut conn, &ids).await?)
         };
-        result.await.map_err(Arc::new)?;
-        Ok(found)
+        let found = found.await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|row| (LibraryAddressKey(row.enterprise_id), row.public_url)).collect())
     }
 }
 

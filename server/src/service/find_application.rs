@@ -5,7 +5,7 @@ use crate::{
     actor::Actor,
     app::App,
     error::{Error, Result},
-    graphql::page::{Page, PageRequest},
+    graphql::page::PageRequest,
     id::{ApplicationId, ClusterId, ComponentId, OperationId, ResourceId, TeamId},
     service::{
         authorize, edit,
@@ -114,12 +114,10 @@ pub async fn list_applications(
     app: &App,
     team: TeamId,
     cluster: Option<ClusterId>,
-    page: PageRequest<(String, ApplicationId)>,
-) -> Result<Page<Application>> {
+    page: &PageRequest<(String, ApplicationId)>,
+) -> Result<Vec<Application>> {
     let mut conn = app.database.read().await?;
-    let rows = application::page(&mut conn, team, cluster, page.after.clone(), page.limit()).await?;
-    let total = if page.count { application::total(&mut conn, team, cluster).await? } else { 0 };
-    Ok(Page::of(&page, rows, total, |row| (row.name.clone(), row.id)))
+    Ok(application::page(&mut conn, team, cluster, page.after.clone(), page.limit()).await?)
 }
 
 /// Applications with their components. Two queries, however many there are.

@@ -1,9 +1,13 @@
 //! Applications.
 
 use crate::{
-    id::{ApplicationId, ClusterId, EnterpriseId, OperationId, TeamId},
+    id::{ApplicationId, ClusterId, EnterpriseId, Id, OperationId, TeamId},
     on,
-    store::{Conn, Instant, schema::applications},
+    store::{
+        Conn, Instant,
+        first::{Lists, first_ids},
+        schema::applications,
+    },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -96,15 +100,37 @@ pub async fn page(
     })
 }
 
-/// How many [`page`] would list altogether.
-pub async fn total(conn: &mut Conn, team: TeamId, cluster: Option<ClusterId>) -> QueryResult<i64> {
+/// The first rows of [`page`] of each of these teams, `limit` of each at most. Two statements, however many teams.
+pub async fn first_pages(
+    conn: &mut Conn,
+    teams: &[TeamId],
+    cluster: Option<ClusterId>,
+    limit: i64,
+) -> QueryResult<Vec<Application>> {
+    let filter = if cluster.is_some() { "cluster_id = {bound}" } else { "1 = 1" };
+    let lists = Lists { table: "applications", parent: "team_id", filter, order: "name, id" };
+    let bound = cluster.map(|cluster| Id::new(cluster.0));
+    let ids: Vec<ApplicationId> = first_ids(conn, &lists, teams, bound, limit).await?;
+    on!(conn, |c| applications::table
+        .filter(applications::id.eq_any(&ids))
+        .order((applications::name.asc(), applications::id.asc()))
+        .select(Application::as_select())
+        .load(c)
+        .await)
+}
+
+/// How many [`page`] would list altogether of each of these teams; one without any is left out.
+pub async fn counts(conn: &mut Conn, teams: &[TeamId], cluster: Option<ClusterId>) -> QueryResult<Vec<(TeamId, i64)>> {
     on!(conn, |c| {
-        let mut query =
-            applications::table.filter(applications::team_id.eq(team)).select(diesel::dsl::count_star()).into_boxed();
+        let mut query = applications::table
+            .filter(applications::team_id.eq_any(teams))
+            .group_by(applications::team_id)
+            .select((applications::team_id, diesel::dsl::count_star()))
+            .into_boxed();
         if let Some(cluster) = cluster {
             query = query.filter(applications::cluster_id.eq(cluster));
         }
-        query.get_result(c).await
+        query.load(c).await
     })
 }
 

@@ -1,7 +1,7 @@
 //! The first rows of many lists at once, so that a page of parents costs as much as one of them.
 
 use crate::{
-    id::{Id, Kind, UserId},
+    id::{Id, Kind},
     on,
     store::{Conn, types::IdSql},
 };
@@ -14,7 +14,7 @@ pub(super) struct Lists {
     pub table: &'static str,
     /// The column that names the parent.
     pub parent: &'static str,
-    /// Which rows are in it; `{author}` stands for whoever asks.
+    /// Which rows are in it; `{bound}` stands for an id that is bound.
     pub filter: &'static str,
     /// The order of the list.
     pub order: &'static str,
@@ -25,7 +25,7 @@ pub(super) async fn first_ids<P: Kind, R: Kind>(
     conn: &mut Conn,
     lists: &Lists,
     parents: &[Id<P>],
-    author: Option<UserId>,
+    bound: Option<Id<()>>,
     limit: i64,
 ) -> QueryResult<Vec<Id<R>>> {
     if parents.is_empty() {
@@ -33,21 +33,21 @@ pub(super) async fn first_ids<P: Kind, R: Kind>(
     }
     // Both databases take `$n`, in the order of its first appearance.
     let places: Vec<String> = (1..=parents.len()).map(|place| format!("${place}")).collect();
-    let filter = lists.filter.replace("{author}", &format!("${}", parents.len() + 1));
+    let filter = lists.filter.replace("{bound}", &format!("${}", parents.len() + 1));
     let Lists { table, parent, order, .. } = lists;
     let text = format!(
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY {parent} ORDER BY {order}) AS place FROM {table} \
          WHERE {parent} IN ({}) AND {filter}) AS numbered WHERE place <= ${}",
         places.join(", "),
-        parents.len() + 1 + usize::from(author.is_some()),
+        parents.len() + 1 + usize::from(bound.is_some()),
     );
     let found: Vec<Named> = on!(conn, |c| {
         let mut query = diesel::sql_query(text).into_boxed();
         for parent in parents {
             query = query.bind::<IdSql, _>(*parent);
         }
-        if let Some(author) = author {
-            query = query.bind::<IdSql, _>(author);
+        if let Some(bound) = bound {
+            query = query.bind::<IdSql, _>(bound);
         }
         query.bind::<BigInt, _>(limit).load(c).await
     })?;

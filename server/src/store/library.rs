@@ -62,6 +62,15 @@ pub async fn find(conn: &mut Conn, enterprise: EnterpriseId) -> QueryResult<Opti
     on!(conn, |c| libraries::table.find(enterprise).select(Library::as_select()).first(c).await.optional())
 }
 
+/// The libraries of these enterprises.
+pub async fn of_enterprises(conn: &mut Conn, enterprises: &[EnterpriseId]) -> QueryResult<Vec<Library>> {
+    on!(conn, |c| libraries::table
+        .filter(libraries::enterprise_id.eq_any(enterprises))
+        .select(Library::as_select())
+        .load(c)
+        .await)
+}
+
 /// How many are in the embedded registry.
 pub async fn count_embedded(conn: &mut Conn) -> QueryResult<i64> {
     on!(conn, |c| libraries::table.filter(libraries::embedded.eq(true)).count().get_result(c).await)

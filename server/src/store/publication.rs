@@ -1,7 +1,7 @@
 //! Publications and the images that they sync.
 
 use crate::{
-    id::{ApplicationId, ImageId, OperationId, PublicationId, TemplateId, UserId, VersionId},
+    id::{ApplicationId, Id, ImageId, OperationId, PublicationId, TemplateId, UserId, VersionId},
     on,
     store::{
         Conn, Instant, Key, Stored, Word,
@@ -144,10 +144,10 @@ pub async fn first_pages(
     let lists = Lists {
         table: "publications",
         parent: "application_id",
-        filter: "(state = 'PUBLISHED' OR created_by = {author})",
+        filter: "(state = 'PUBLISHED' OR created_by = {bound})",
         order: "created_at DESC, id DESC",
     };
-    let ids = first_ids(conn, &lists, applications, Some(author), limit).await?;
+    let ids = first_ids(conn, &lists, applications, Some(Id::new(author.0)), limit).await?;
     let mut rows = by_ids(conn, &ids).await?;
     rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
     Ok(rows)
