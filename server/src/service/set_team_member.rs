@@ -9,7 +9,7 @@ use crate::{
     service::{
         audit::{self, Act, Subject, audited},
         authorize,
-        set_member::{self, refused, unknown_user},
+        set_member::{self, refused},
     },
     store::{
         Conn, Word,
@@ -17,7 +17,7 @@ use crate::{
         user::{self, User},
     },
 };
-use ropeway_domain::access::{self, TeamAction, TeamRole};
+use ropeway_domain::access::{self, MembershipError, TeamAction, TeamRole};
 use std::collections::BTreeMap;
 
 /// Gives somebody, a member of the enterprise, a role in a team.
@@ -35,7 +35,9 @@ pub async fn set_team_member(
         conn.transaction(async |conn| {
             team::lock(conn, team_id).await?;
             let team = authorize::team(conn, actor, team_id, TeamAction::ManageMembers).await?;
-            let user = user::by_name(conn, user_name).await?.ok_or_else(|| unknown_user("userName"))?;
+            // Whether somebody exists elsewhere is not told: they are no member in either case.
+            let no_member = || refused(MembershipError::NoMember { of: "enterprise" }, "the team", "userName");
+            let user = user::by_name(conn, user_name).await?.ok_or_else(no_member)?;
             let people = [actor.user_id, user.id];
             let members = set_member::roles(conn, team.enterprise_id, &people).await?;
             let roles = roles(conn, team_id, &people).await?;

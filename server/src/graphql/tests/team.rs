@@ -88,9 +88,12 @@ async fn a_team_is_never_without_an_owner() {
     assert_eq!(bed.problems(&jana, "removeTeamMember", remove(&otto.id)).await, ["UNKNOWN_USER userId"]);
     let elsewhere = bed.done(&bed.admin, "createEnterprise", "enterprise { id }", json!({ "name": "other" })).await;
     bed.member_of(&text(&elsewhere["enterprise"]["id"]), "stranger").await;
+    let mut texts = Vec::new();
     for name in ["stranger", "nobody"] {
         assert_eq!(bed.problems(&jana, "setTeamMember", set(name, "VIEWER")).await, ["UNKNOWN_USER userName"]);
+        texts.push(bed.mutate(&jana, "setTeamMember", "", set(name, "VIEWER")).await["errors"][0]["message"].take());
     }
+    assert_eq!(texts[0], texts[1], "nobody learns who exists elsewhere");
     let done = bed.done(&jana, "setTeamMember", "member { role user { name } }", set("otto", "OWNER")).await;
     assert_eq!(done["member"], json!({ "role": "OWNER", "user": { "name": "otto" } }));
     bed.done(&jana, "removeTeamMember", "team { id } user { name }", remove(&jana.id)).await;
@@ -102,4 +105,42 @@ async fn a_team_is_never_without_an_owner() {
     let refused = bed.refusal(Some(&bed.admin), &super::bed::document("setTeamMember", ""), own).await;
     assert_eq!(refused, "FORBIDDEN");
     bed.done(&otto, "deleteTeam", "team { slug }", json!({ "teamId": team })).await;
+}
+
+// On one thread, so that what is gathered does not depend on how busy the machine is.
+#[tokio::test]
+async fn a_page_of_teams_costs_the_same_however_long_it_is() {
+    let bed = Bed::new().await;
+    let cluster = bed.cluster("hangzhou").await;
+    let jana = bed.member("jana").await;
+    let query = "query($id: ID!, $cluster: ID!, $other: ID!) { enterprise(id: $id) { teams(first: 50) { nodes { slug
+                 members(first: 1) { totalCount nodes { role } } openings { namespace }
+                 applications(first: 2) { totalCount nodes { name } pageInfo { hasNextPage } }
+                 here: applications(first: 1, clusterId: $cluster) { totalCount nodes { name } }
+                 elsewhere: applications(first: 1, clusterId: $other) { totalCount } } } } }";
+    let elsewhere = unknown("Cluster");
+    let mut costs = Vec::new();
+    for more in [2, 10] {
+        for number in 0..more {
+            let slug = format!("shop-{more}-{number}");
+            let team = bed.team(&jana, &slug, &[&cluster]).await;
+            for name in ["Charlie", "Alpha", "Bravo"] {
+                let input = json!({ "teamId": team, "clusterId": cluster, "name": name });
+                bed.done(&jana, "createApplication", "application { id }", input).await;
+            }
+        }
+        let variables = json!({ "id": bed.enterprise, "cluster": cluster, "other": elsewhere });
+        let before = bed.app.database.queries();
+        let found = bed.data(&jana, query, variables).await;
+        costs.push(bed.app.database.queries() - before);
+        for team in found["enterprise"]["teams"]["nodes"].as_array().unwrap() {
+            let page = json!({ "hasNextPage": true });
+            let first =
+                json!({ "totalCount": 3, "nodes": [{ "name": "Alpha" }, { "name": "Bravo" }], "pageInfo": page });
+            assert_eq!(team["applications"], first);
+            assert_eq!(team["here"], json!({ "totalCount": 3, "nodes": [{ "name": "Alpha" }] }));
+            assert_eq!(team["elsewhere"], json!({ "totalCount": 0 }));
+        }
+    }
+    assert_eq!(costs[0], costs[1], "queries for 2 and for 12 teams");
 }
