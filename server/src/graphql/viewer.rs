@@ -1,7 +1,7 @@
 //! The person who asks: signing in and out, and the own password.
 
 use super::{
-    app, app_and_signed_in,
+    Peer, app, app_and_signed_in,
     error::{IntoGraphql as _, answer},
     id, signed_in,
 };
@@ -118,14 +118,15 @@ impl ViewerQuery {
 
 #[Object]
 impl ViewerMutation {
-    /// Begins a session. A name that fails too often has to wait (RATE_LIMITED).
+    /// Begins a session. A name that fails too often from the same address has to wait (RATE_LIMITED).
     #[graphql(complexity = "super::limits::MUTATION + child_complexity")]
     async fn sign_in(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Name and password.")] input: SignInInput,
     ) -> async_graphql::Result<SignInPayload> {
-        let result = sign_in::sign_in(app(ctx), &input.name, Secret::new(input.password)).await;
+        let origin = ctx.data_opt::<Peer>().map(|peer| peer.0);
+        let result = sign_in::sign_in(app(ctx), &input.name, Secret::new(input.password), origin).await;
         answer(result, |signed_in| SignInPayload {
             token: Some(signed_in.token.expose().to_owned()),
             viewer: Some(signed_in.actor.into()),

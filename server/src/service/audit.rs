@@ -8,10 +8,12 @@ use crate::{
     app::App,
     clock,
     error::{Error, Result},
+    graphql::id::encode_text,
     id::EnterpriseId,
     store::{
         Conn, Instant,
         audit::{self, AuditEntry},
+        user::User,
     },
 };
 use ropeway_domain::Digest;
@@ -23,6 +25,9 @@ pub const DONE: &str = "OK";
 
 /// The result where the plan that was named did not hold any more.
 pub const STALE: &str = "PLAN_STALE";
+
+/// The result where the password was wrong.
+pub const WRONG_PASSWORD: &str = "INVALID_CREDENTIALS";
 
 /// The answer of what executes a plan.
 pub trait MayBeStale {
@@ -62,7 +67,7 @@ impl Act {
 pub async fn audited<T>(app: &App, actor: &Actor, act: Act, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
     let result = work().await;
     if let Err(error) = &result {
-        record_failure(app, actor, act, !is_refusal(error), code(error)).await;
+        record_failure(app, &actor.name, act, !is_refusal(error), code(error)).await;
     }
     result
 }
@@ -76,9 +81,17 @@ pub async fn audited_plan<T: MayBeStale>(
 ) -> Result<T> {
     let result = audited(app, actor, act.clone(), work).await;
     if result.as_ref().is_ok_and(MayBeStale::is_stale) {
-        record_failure(app, actor, act, true, STALE).await;
+        record_failure(app, &actor.name, act, true, STALE).await;
     }
     result
+}
+
+/// Records that somebody gave a wrong password for an account. The answer does not wait for that: how long it takes would
+/// tell that there is such an account.
+pub fn wrong_password(app: &App, account: &User) {
+    let (app, name) = (app.clone(), account.name.clone());
+    let act = Act::new("signIn", Subject::Person(account.id), encode_text(account.id));
+    tokio::spawn(async move { record_failure(&app, &name, act, true, WRONG_PASSWORD).await });
 }
 
 /// Records what is done, inside the transaction that does it.
@@ -106,23 +119,29 @@ pub async fn done(
     Ok(())
 }
 
-async fn record_failure(app: &App, actor: &Actor, act: Act, allowed: bool, result: &str) {
-    let mut entry = AuditEntry {
+async fn record_failure(app: &App, actor: &str, act: Act, allowed: bool, result: &str) {
+    let at = app.clock.now();
+    let entry = |enterprise_id| AuditEntry {
         id: clock::new_id(),
-        enterprise_id: None,
-        at: app.clock.now(),
-        actor: actor.name.clone(),
+        enterprise_id,
+        at,
+        actor: actor.to_owned(),
         action: act.action.to_owned(),
-        object: act.object,
-        plan_digest: act.plan_digest,
+        object: act.object.clone(),
+        plan_digest: act.plan_digest.clone(),
         allowed,
         result: result.to_owned(),
     };
     let recorded = async {
         let mut conn = app.database.write().await?;
         conn.transaction(async |conn| {
-            entry.enterprise_id = audit::enterprise_of(conn, act.subject).await?;
-            audit::insert(conn, &entry).await?;
+            let enterprises = audit::enterprises_of(conn, act.subject).await?;
+            if enterprises.is_empty() {
+                audit::insert(conn, &entry(None)).await?;
+            }
+            for enterprise in enterprises {
+                audit::insert(conn, &entry(Some(enterprise))).await?;
+            }
             Ok::<_, Error>(())
         })
         .await

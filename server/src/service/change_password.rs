@@ -16,12 +16,13 @@ use crate::{
 
 /// Sets another password and ends all other sessions of the person.
 pub async fn change_password(app: &App, actor: &Actor, current: Secret, new: Secret) -> Result<Actor> {
-    let act = Act::new("changePassword", Subject::Nothing, crate::graphql::id::encode_text(actor.user_id));
+    let act =
+        Act::new("changePassword", Subject::Person(actor.user_id), crate::graphql::id::encode_text(actor.user_id));
     audited(app, actor, act, async || change(app, actor, current, new).await).await
 }
 
 async fn change(app: &App, actor: &Actor, current: Secret, new: Secret) -> Result<Actor> {
-    app.sign_in_attempts.begin(&actor.name, app.clock.now())?;
+    app.sign_in_attempts.begin(&actor.name, None, app.clock.now())?;
     let before = {
         let mut conn = app.database.read().await?;
         user::find(&mut conn, actor.user_id).await?.ok_or(Error::Unauthenticated)?.password_hash
@@ -29,7 +30,7 @@ async fn change(app: &App, actor: &Actor, current: Secret, new: Secret) -> Resul
     if !password::verify(app, Some(before.clone()), current.clone()).await? {
         return Err(UserError::new("INVALID_CREDENTIALS", "this is not the current password").at(["current"]).into());
     }
-    app.sign_in_attempts.forget(&actor.name);
+    app.sign_in_attempts.forget(&actor.name, None);
     let mut problems = Problems::new();
     password::check(&mut problems, "new", &new, &actor.name);
     if new == current {

@@ -22,7 +22,8 @@ use ropeway_domain::access::EnterpriseRole;
 /// Creates an enterprise with its library in the embedded registry. Whoever administers one can create another, and
 /// administers it.
 pub async fn create_enterprise(app: &App, actor: &Actor, name: &str) -> Result<Enterprise> {
-    let act = Act { action: "createEnterprise", subject: Subject::Nothing, object: None, plan_digest: None };
+    let subject = Subject::Person(actor.user_id);
+    let act = Act { action: "createEnterprise", subject, object: None, plan_digest: None };
     audited(app, actor, act, async || create(app, actor, name).await).await
 }
 

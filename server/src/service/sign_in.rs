@@ -19,11 +19,12 @@ use crate::{
 };
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-/// Failed attempts for one name and one minute.
+/// Failed attempts for one name, from one address, in one minute.
 pub const ATTEMPTS_PER_MINUTE: u32 = 10;
 
 /// What attempts count for that name nobody who could be there: to check a password costs the same for them.
@@ -35,9 +36,13 @@ const MAX_NAMES: usize = 10_000;
 /// How long an attempt counts.
 const WINDOW: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
-/// The failed attempts of the last minute, by name.
+/// The failed attempts of the last minute, by name and by where they came from: whoever tries the name of somebody else
+/// keeps only themselves out.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<HashMap<String, Count>>);
+pub struct Attempts(Mutex<HashMap<(String, Origin), Count>>);
+
+/// Where a request comes from; none: from wherever a person is signed in, or it is not known.
+pub type Origin = Option<IpAddr>;
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -55,22 +60,26 @@ pub struct SignedIn {
 }
 
 /// Begins a session.
-pub async fn sign_in(app: &App, name: &str, given: Secret) -> Result<SignedIn> {
+pub async fn sign_in(app: &App, name: &str, given: Secret, origin: Origin) -> Result<SignedIn> {
     let now = app.clock.now();
     if !is_user_name(name) {
-        app.sign_in_attempts.begin(NO_NAME, now)?;
+        app.sign_in_attempts.begin(NO_NAME, origin, now)?;
         password::verify(app, None, given).await?;
         return Err(wrong());
     }
-    app.sign_in_attempts.begin(name, now)?;
+    app.sign_in_attempts.begin(name, origin, now)?;
     let user = {
         let mut conn = app.database.read().await?;
         user::by_name(&mut conn, name).await?
     };
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let fits = password::verify(app, hash, given).await?;
-    let Some(user) = user.filter(|_| fits) else { return Err(wrong()) };
-    app.sign_in_attempts.forget(name);
+    let Some(user) = user else { return Err(wrong()) };
+    if !fits {
+        audit::wrong_password(app, &user);
+        return Err(wrong());
+    }
+    app.sign_in_attempts.forget(name, origin);
 
     let token = Secret::new(clock::random_text(TOKEN_LENGTH));
     let now = app.clock.now();
@@ -108,54 +117,87 @@ pub(super) async fn record(conn: &mut crate::store::Conn, actor: &Actor, now: In
 
 impl Attempts {
     /// Counts an attempt, unless there were too many. One that succeeds is forgotten with [`Attempts::forget`].
-    pub fn begin(&self, name: &str, now: Instant) -> Result<()> {
+    pub fn begin(&self, name: &str, origin: Origin, now: Instant) -> Result<()> {
+        let key = key(name, origin);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MAX_NAMES && !counts.contains_key(name) {
+        if counts.len() >= MAX_NAMES && !counts.contains_key(&key) {
             counts.retain(|_, count| now.0 - count.since.0 < WINDOW);
-            if counts.len() >= MAX_NAMES {
-                return Err(too_many());
+            // Forgetting one costs thousands of attempts, which gains nobody more guesses than it costs.
+            let oldest = counts.iter().min_by_key(|(_, count)| count.since).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest.filter(|_| counts.len() >= MAX_NAMES) {
+                counts.remove(&oldest);
             }
         }
-        let count = counts.entry(name.to_owned()).or_insert(Count { since: now, attempts: 0 });
+        let count = counts.entry(key).or_insert(Count { since: now, attempts: 0 });
         if now.0 - count.since.0 >= WINDOW {
             *count = Count { since: now, attempts: 0 };
         }
         if count.attempts >= ATTEMPTS_PER_MINUTE {
-            return Err(too_many());
+            return Err(Error::RateLimited("too many attempts to sign in; wait a minute".into()));
         }
         count.attempts += 1;
         Ok(())
     }
 
     /// The name was proved.
-    pub fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    pub fn forget(&self, name: &str, origin: Origin) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(name, origin));
     }
 }
 
-fn wrong() -> Error {
-    UserError::new("INVALID_CREDENTIALS", "the name or the password is wrong").into()
+/// Who has one IPv6 address has all of its network.
+fn key(name: &str, origin: Origin) -> (String, Origin) {
+    let origin = origin.map(|address| match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
+    });
+    (name.to_owned(), origin)
 }
 
-fn too_many() -> Error {
-    Error::RateLimited("too many attempts to sign in; wait a minute".into())
+fn wrong() -> Error {
+    UserError::new(audit::WRONG_PASSWORD, "the name or the password is wrong").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> Instant {
+        Instant::new(chrono::DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap())
+    }
+
     #[test]
     fn attempts_are_limited_by_name_and_minute() {
         let attempts = Attempts::default();
-        let at = |seconds: i64| Instant::new(chrono::DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap());
         for _ in 0..ATTEMPTS_PER_MINUTE {
-            attempts.begin("ada", at(0)).unwrap();
+            attempts.begin("ada", None, at(0)).unwrap();
         }
-        assert!(matches!(attempts.begin("ada", at(59)), Err(Error::RateLimited(_))));
-        attempts.begin("bob", at(59)).unwrap();
-        attempts.begin("ada", at(60)).unwrap();
-        attempts.forget("ada");
-        attempts.begin("ada", at(60)).unwrap();
+        assert!(matches!(attempts.begin("ada", None, at(59)), Err(Error::RateLimited(_))));
+        attempts.begin("bob", None, at(59)).unwrap();
+        attempts.begin("ada", None, at(60)).unwrap();
+        attempts.forget("ada", None);
+        attempts.begin("ada", None, at(60)).unwrap();
+    }
+
+    #[test]
+    fn whoever_tries_the_name_of_another_keeps_themselves_out_alone() {
+        let attempts = Attempts::default();
+        let from = |text: &str| Some(text.parse().unwrap());
+        for _ in 0..ATTEMPTS_PER_MINUTE {
+            attempts.begin("ada", from("2001:db8::1"), at(0)).unwrap();
+        }
+        assert!(attempts.begin("ada", from("2001:db8::2"), at(1)).is_err(), "the same network");
+        attempts.begin("ada", from("2001:db8:0:1::1"), at(1)).unwrap();
+        attempts.begin("ada", from("192.0.2.1"), at(1)).unwrap();
+    }
+
+    #[test]
+    fn whoever_tries_many_names_keeps_nobody_else_out() {
+        let attempts = Attempts::default();
+        for n in 0..=MAX_NAMES {
+            attempts.begin(&format!("name-{n}"), None, at(0)).unwrap();
+        }
+        attempts.begin("ada", None, at(1)).unwrap();
+        assert!(attempts.0.lock().unwrap().len() <= MAX_NAMES);
     }
 }

@@ -1,12 +1,15 @@
 //! Who did what.
 
 use crate::{
-    id::{ApplicationId, AuditId, ClusterId, EnterpriseId, InstallationId, OperationId, RecordId, TeamId, TemplateId},
+    id::{
+        ApplicationId, AuditId, ClusterId, EnterpriseId, InstallationId, OperationId, RecordId, TeamId, TemplateId,
+        UserId,
+    },
     on,
     store::{
         Conn, Instant,
         schema::{
-            applications, audit_entries, clusters, enterprises, installations, operations, teams, templates,
+            applications, audit_entries, clusters, enterprises, installations, members, operations, teams, templates,
             upgrade_records,
         },
     },
@@ -84,6 +87,8 @@ pub async fn by_ids(conn: &mut Conn, ids: &[AuditId]) -> QueryResult<Vec<AuditEn
 pub enum Subject {
     /// Of no enterprise.
     Nothing,
+    /// Somebody's own account, or what they do beside their enterprises: of all of these.
+    Person(UserId),
     /// An enterprise.
     Enterprise(EnterpriseId),
     /// A team.
@@ -102,41 +107,42 @@ pub enum Subject {
     Operation(OperationId),
 }
 
-/// Whose a subject is; none if it does not exist.
-pub async fn enterprise_of(conn: &mut Conn, subject: Subject) -> QueryResult<Option<EnterpriseId>> {
+/// Whose a subject is; nobody's if it does not exist.
+pub async fn enterprises_of(conn: &mut Conn, subject: Subject) -> QueryResult<Vec<EnterpriseId>> {
     match subject {
-        Subject::Nothing => Ok(None),
+        Subject::Nothing => Ok(Vec::new()),
+        Subject::Person(id) => {
+            on!(conn, |c| members::table.filter(members::user_id.eq(id)).select(members::enterprise_id).load(c).await)
+        }
         Subject::Enterprise(id) => {
-            on!(conn, |c| enterprises::table.find(id).select(enterprises::id).first(c).await.optional())
+            on!(conn, |c| enterprises::table.find(id).select(enterprises::id).load(c).await)
         }
         Subject::Team(id) => {
-            on!(conn, |c| teams::table.find(id).select(teams::enterprise_id).first(c).await.optional())
+            on!(conn, |c| teams::table.find(id).select(teams::enterprise_id).load(c).await)
         }
         Subject::Cluster(id) => {
-            on!(conn, |c| clusters::table.find(id).select(clusters::enterprise_id).first(c).await.optional())
+            on!(conn, |c| clusters::table.find(id).select(clusters::enterprise_id).load(c).await)
         }
         Subject::Application(id) => {
-            on!(conn, |c| applications::table.find(id).select(applications::enterprise_id).first(c).await.optional())
+            on!(conn, |c| applications::table.find(id).select(applications::enterprise_id).load(c).await)
         }
         Subject::Template(id) => {
-            on!(conn, |c| templates::table.find(id).select(templates::enterprise_id).first(c).await.optional())
+            on!(conn, |c| templates::table.find(id).select(templates::enterprise_id).load(c).await)
         }
         Subject::Installation(id) => on!(conn, |c| installations::table
             .inner_join(applications::table)
             .filter(installations::id.eq(id))
             .select(applications::enterprise_id)
-            .first(c)
-            .await
-            .optional()),
+            .load(c)
+            .await),
         Subject::Record(id) => on!(conn, |c| upgrade_records::table
             .inner_join(applications::table)
             .filter(upgrade_records::id.eq(id))
             .select(applications::enterprise_id)
-            .first(c)
-            .await
-            .optional()),
+            .load(c)
+            .await),
         Subject::Operation(id) => {
-            on!(conn, |c| operations::table.find(id).select(operations::enterprise_id).first(c).await.optional())
+            on!(conn, |c| operations::table.find(id).select(operations::enterprise_id).load(c).await)
         }
     }
 }

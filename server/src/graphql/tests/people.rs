@@ -130,3 +130,31 @@ async fn the_last_owner_of_a_team_leaves_the_enterprise_only_after_giving_it_awa
     let data = bed.data(&bed.admin, members, json!({ "id": team })).await;
     assert_eq!(data["team"]["members"]["nodes"], json!([{ "user": { "name": "otto" } }]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_beside_any_enterprise_is_in_the_log_of_the_persons_own() {
+    let bed = Bed::new().await;
+    let jana = bed.member("jana").await;
+    bed.sign_in("jana", "a wrong guess").await;
+    bed.problems(&jana, "changePassword", json!({ "current": "a wrong guess", "new": PASSWORD })).await;
+    bed.problems(&bed.admin, "createEnterprise", json!({ "name": "" })).await;
+    let query =
+        "query($id: ID!) { enterprise(id: $id) { auditLog(first: 50) { nodes { actor action result object } } } }";
+    let user = &jana.id;
+    let expected = [
+        json!({ "actor": "jana", "action": "signIn", "result": "INVALID_CREDENTIALS", "object": user }),
+        json!({ "actor": "jana", "action": "changePassword", "result": "INVALID_CREDENTIALS", "object": user }),
+        json!({ "actor": "admin", "action": "createEnterprise", "result": "INVALID_NAME", "object": null }),
+    ];
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = bed.data(&bed.admin, query, json!({ "id": bed.enterprise })).await;
+        let entries = found["enterprise"]["auditLog"]["nodes"].as_array().unwrap();
+        if expected.iter().all(|one| entries.contains(one)) {
+            break;
+        }
+        // A failed attempt to sign in is written a little later than it is answered.
+        assert!(std::time::Instant::now() < deadline, "{entries:?}");
+        tokio::task::yield_now().await;
+    }
+}
