@@ -30,7 +30,7 @@ spelled! {
         Uninstall = "UNINSTALL",
         /// Asks clusters whether they reach the library.
         Probe = "PROBE",
-        /// Makes a team's namespace in a cluster.
+        /// Gives the namespaces of teams in a cluster what pulls from the library, when access to it has changed.
         OpenTeam = "OPEN_TEAM",
     }
 

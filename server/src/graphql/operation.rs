@@ -42,7 +42,7 @@ pub enum OperationKind {
     Uninstall,
     /// Asks clusters whether they reach the library.
     Probe,
-    /// Makes a team's namespace in a cluster.
+    /// Gives the namespaces of teams in a cluster what pulls from the library, when access to it has changed.
     OpenTeam,
 }
 

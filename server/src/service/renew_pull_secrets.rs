@@ -2,7 +2,10 @@
 //! the same; until somebody deploys, pods that are made anew could not pull.
 
 use crate::{
-    error::{Error, Result},
+    actor::Actor,
+    app::App,
+    error::{Error, Result, UserError},
+    graphql::id::encode_text,
     id::{ClusterId, TeamId},
     libraries::PULL_SECRET,
     operation::{
@@ -10,17 +13,41 @@ use crate::{
         action::{EnsureNamespace, PullSecret},
         journal::{self, Lock, NewOperation, NewStep},
     },
-    service::rollout::namespace_labels,
+    service::{audit, retry_operation::gone, rollout::namespace_labels},
     store::{
         Conn, Instant,
         cluster::{self, ClusterStatus},
-        library::Library,
+        library::{self, Library},
         operation::Operation,
         team::{self, Team},
     },
 };
 use ropeway_domain::operation::OperationKind;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Begins again what an operation did not do for its cluster.
+pub async fn again(app: &App, actor: &Actor, failed: &Operation) -> Result<Operation> {
+    let cluster = failed.cluster_id.ok_or_else(gone)?;
+    let now = app.clock.now();
+    let mut conn = app.database.write().await?;
+    let operation = conn
+        .transaction(async |conn| {
+            let library = library::find(conn, failed.enterprise_id).await?.ok_or_else(gone)?;
+            let operation = begin(conn, &library, Some(cluster), &actor.display_name, now).await?.pop();
+            let operation = operation.ok_or_else(|| {
+                let message = "nothing pulls from the library there, or the cluster does not answer: it is renewed \
+                               once that is back";
+                UserError::new("CANNOT_RETRY", message).at(["operationId"])
+            })?;
+            let (enterprise, object) = (Some(failed.enterprise_id), Some(encode_text(failed.id)));
+            audit::done(conn, actor, now, "retryOperation", enterprise, object, None).await?;
+            Ok::<_, Error>(operation)
+        })
+        .await?;
+    drop(conn);
+    app.feed.changed(&operation);
+    Ok(operation)
+}
 
 /// Begins an operation for each cluster in which applications of the enterprise live, or for one of them, inside a
 /// transaction. One that does not answer is left out: it is asked about the library, and renewed, once it is back.

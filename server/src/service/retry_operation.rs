@@ -14,7 +14,7 @@ use crate::{
         deploy_application::{self, Deploy},
         execute::Executed,
         find_application::authorize_operation,
-        retry_publication, retry_rollout,
+        renew_pull_secrets, retry_publication, retry_rollout,
         uninstall::{self, Uninstall},
     },
     store::{
@@ -57,12 +57,9 @@ async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
             Ok(retry_rollout::retry_upgrade(app, actor, record).await?.1)
         }
         OperationKind::Uninstall => end(app, actor, &failed, &steps).await,
-        OperationKind::Probe | OperationKind::OpenTeam => {
-            let message = match failed.kind.0 {
-                OperationKind::Probe => "ask again with checkLibrary",
-                _ => "the namespace is made with the next deployment or installation",
-            };
-            Err(UserError::new("CANNOT_RETRY", message).at(["operationId"]).into())
+        OperationKind::OpenTeam => renew_pull_secrets::again(app, actor, &failed).await,
+        OperationKind::Probe => {
+            Err(UserError::new("CANNOT_RETRY", "ask again with checkLibrary").at(["operationId"]).into())
         }
     }
 }
@@ -119,6 +116,6 @@ fn deletes_claims(step: &Step) -> bool {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     UserError::new("CANNOT_RETRY", "what this operation was about does not exist any more").at(["operationId"]).into()
 }

@@ -3,6 +3,7 @@
 use super::bed::{Bed, text};
 use crate::{
     app::App,
+    graphql::id::encode_text,
     id::{ClusterId, EnterpriseId, OperationId},
     on,
     operation::{Action, action::EnsureNamespace},
@@ -20,6 +21,7 @@ use crate::{
 };
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
+use ropeway_domain::operation::{OperationKind, OperationState};
 use ropeway_library::{Endpoint, Limits, Registry};
 use serde_json::{Value as Json, json};
 
@@ -224,6 +226,17 @@ async fn namespaces_get_the_access_to_another_library() {
     let kinds: Vec<String> = begun.iter().map(|operation| operation.kind.0.to_string()).collect();
     assert_eq!(kinds, ["OPEN_TEAM", "PROBE"]);
     assert_eq!(bed.namespaces().await[1].0, guangzhou);
+    // What failed is begun again, with the access of now.
+    let failed = begun.iter().find(|operation| operation.kind.0 == OperationKind::OpenTeam).unwrap();
+    bed.seed_end(failed.id, OperationState::Failed).await;
+    let again = json!({ "operationId": encode_text(failed.id) });
+    let fields = "operation { kind state cluster { id } }";
+    let renewed = bed.done(&bed.admin, "retryOperation", fields, again).await;
+    assert_eq!(
+        (&renewed["operation"]["kind"], &renewed["operation"]["state"]),
+        (&json!("OPEN_TEAM"), &json!("QUEUED"))
+    );
+    assert_eq!(bed.namespaces().await.last().unwrap().0, guangzhou);
     // One that still does not answer is left alone.
     watch_clusters::look(&bed.app, hangzhou).await.unwrap();
     assert_eq!(bed.namespaces().await.len(), 2);

@@ -205,6 +205,14 @@ impl Bed {
         row.id
     }
 
+    /// An operation comes to its end.
+    pub(super) async fn seed_end(&self, id: OperationId, state: OperationState) {
+        let mut conn = self.app.database.write().await.unwrap();
+        let row = operation::find(&mut conn, id).await.unwrap().unwrap();
+        let ended = operation::Operation { state: Word(state), finished_at: Some(self.clock.now()), ..row };
+        operation::save(&mut conn, &ended).await.unwrap();
+    }
+
     /// The application is changed by an operation now.
     pub(super) async fn seed_lock(&self, application: ApplicationId, operation: OperationId) {
         let mut conn = self.app.database.write().await.unwrap();
