@@ -63,6 +63,18 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
     result
 }
 
+/// Ends in order, or at once where the process is asked to end a second time.
+async fn end(stop: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        stopped = stop => stopped.map(|()| ExitCode::SUCCESS),
+        asked = asked_to_end() => {
+            asked?;
+            eprintln!("ropeway: asked a second time, ended at once");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
 /// Comes when the process is asked to end: SIGTERM, or SIGINT as by Ctrl-C.
 async fn asked_to_end() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -81,6 +93,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[tokio::test]
+    async fn a_second_request_to_end_does_not_wait() {
+        let ended = tokio::spawn(end(std::future::pending()));
+        let deadline = std::time::Duration::from_secs(20);
+        let asked = async {
+            while !ended.is_finished() {
+                // Until it listens the signal would end the process: this one listens as well.
+                let _listens = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+                std::process::Command::new("kill").args(["-TERM", &std::process::id().to_string()]).status().unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(deadline, asked).await.unwrap();
+        assert_eq!(format!("{:?}", ended.await.unwrap().unwrap()), format!("{:?}", ExitCode::FAILURE));
     }
 
     #[test]

@@ -85,7 +85,10 @@ pub async fn run(mut config: Config, clock: Clock) -> anyhow::Result<Running> {
     config.library.listen = registry_listener.local_addr()?;
     let (http_addr, registry_addr) = (config.http.listen, config.library.listen);
 
-    tokio::fs::create_dir_all(&config.data.folder)
+    tokio::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data.folder)
         .await
         .with_context(|| format!("making the data folder {}", config.data.folder.display()))?;
     // Replicas have nothing in it that is written but the key, which they share.

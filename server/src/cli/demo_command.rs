@@ -37,6 +37,5 @@ async fn stay(demo: Demo, exit: bool) -> anyhow::Result<ExitCode> {
         super::asked_to_end().await?;
         println!();
     }
-    demo.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    super::end(demo.stop()).await
 }

@@ -35,6 +35,5 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         asked = super::asked_to_end() => asked?,
     }
     tracing::info!("stopping: what runs may end, the rest goes on after the next start");
-    running.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    super::end(running.stop()).await
 }

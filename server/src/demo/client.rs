@@ -141,7 +141,7 @@ impl Client {
             loop {
                 match self.follow_once(operation, &mut after, &mut on_event).await {
                     Ok(()) => return Ok(()),
-                    Err(error) if error.is::<Refused>() || breaks >= 5 => return Err(error),
+                    Err(error) if breaks >= 5 || !is_break(&error) => return Err(error),
                     Err(_) => breaks += 1,
                 }
             }
@@ -173,6 +173,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Whether following may go on after the last event: the connection broke, or the server cut a slow client off.
+fn is_break(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_none_or(|refused| refused.has("RESUME"))
 }
 
 /// The text at a JSON pointer, such as `/team/id`.
@@ -212,6 +217,14 @@ fn refusals(errors: Option<&Json>) -> Vec<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_that_was_too_slow_goes_on() {
+        let refused = |code: &str| Refused(refusals(Some(&json!([{ "extensions": { "code": code } }]))));
+        assert!(is_break(&refused("RESUME").into()));
+        assert!(!is_break(&refused("FORBIDDEN").into()));
+        assert!(is_break(&anyhow::anyhow!("the connection broke")));
+    }
 
     #[test]
     fn refusals_are_found_in_answers_and_payloads() {

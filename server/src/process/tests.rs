@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::service::sign_in::sign_in;
+use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 fn config(folder: &TempDir) -> Config {
@@ -34,8 +35,8 @@ async fn a_one_time_password_that_nobody_saw_is_not_the_last_one() {
     let running = start(&folder).await.unwrap();
     let first = running.first.as_ref().unwrap();
     assert!(first.is_renewed && first.name == "admin" && first.one_time_password != lost);
-    assert!(sign_in(&running.app, "admin", lost).await.is_err());
-    sign_in(&running.app, "admin", first.one_time_password.clone()).await.unwrap();
+    assert!(sign_in(&running.app, "admin", lost, None).await.is_err());
+    sign_in(&running.app, "admin", first.one_time_password.clone(), None).await.unwrap();
     running.stop().await.unwrap();
 
     // Somebody has used it.
@@ -48,6 +49,8 @@ async fn a_one_time_password_that_nobody_saw_is_not_the_last_one() {
 async fn a_data_folder_is_for_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let running = start(&folder).await.unwrap();
+    let mode = std::fs::metadata(config(&folder).data.folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "others of this machine have no business in it");
     assert!(refusal(config(&folder)).await.contains("another process uses the data folder"));
     running.stop().await.unwrap();
     start(&folder).await.unwrap().stop().await.unwrap();
