@@ -4,6 +4,7 @@
 //! `DATABASE_URL` is short for `ROPEWAY_DATABASE__URL`. Names without two underscores are not ours: Kubernetes gives
 //! every pod `ROPEWAY_PORT` where there is a Service named `ropeway`.
 
+use crate::service::library_address;
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Format as _, Serialized, Toml},
@@ -61,7 +62,7 @@ pub struct HttpConfig {
     pub max_complexity: usize,
     /// How long a session lives, in hours. Default: 168.
     pub session_hours: u32,
-    /// WebSocket connections at the same time. Default: 1000.
+    /// WebSocket connections of people who have signed in at the same time, of each of them 50 at most. Default: 1000.
     pub max_subscriptions: usize,
 }
 
@@ -69,7 +70,9 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
-    /// `sqlite:<path>` or `postgres://...`. Default: `ropeway.db` in the data folder.
+    /// `sqlite:<path>` or `postgres://...`. Default: `ropeway.db` in the data folder. `sslmode` of the latter is
+    /// `disable`, `prefer` (the default: TLS where the server can, whoever it is) or `require` (TLS, with a certificate
+    /// that the system, or the file that `SSL_CERT_FILE` names, vouches for).
     pub url: Option<String>,
     /// Connections at most. Default: 8.
     pub connections: Option<usize>,
@@ -93,8 +96,8 @@ pub struct LibraryConfig {
     pub max_blob_bytes: u64,
     /// Hours between two checks of the library from every cluster. Default: 6.
     pub check_hours: u32,
-    /// Registries that images are copied from without TLS, as `host[:port]`. Those of this machine (`localhost`,
-    /// `127.0.0.1`, `[::1]`) always are. Images are copied anonymously, but for those of the library's own registry.
+    /// Registries that images are copied from without TLS, as `host[:port]`; without a port, all of its ports. Images are
+    /// copied anonymously, but for those of the library's own registry.
     /// Default: none.
     pub plain_http_hosts: Vec<String>,
 }
@@ -186,6 +189,26 @@ impl Default for LibraryConfig {
             check_hours: 6,
             plain_http_hosts: Vec::new(),
         }
+    }
+}
+
+impl LibraryConfig {
+    /// The `host[:port]` of the address that clusters pull from, where it is another one than `listen`.
+    pub fn public_host(&self) -> anyhow::Result<Option<String>> {
+        let Some(text) = &self.public_url else { return Ok(None) };
+        let address = library_address::parse(text).map_err(|wrong| anyhow::anyhow!("library.public_url: {wrong}"))?;
+        anyhow::ensure!(
+            address.prefix.is_empty(),
+            "library.public_url has a path; a registry is at the root of its host"
+        );
+        Ok(Some(address.host))
+    }
+}
+
+impl DatabaseConfig {
+    /// Connections at most.
+    pub fn connections(&self) -> usize {
+        self.connections.unwrap_or(8)
     }
 }
 
@@ -283,11 +306,17 @@ impl Config {
             ("library.concurrent_blobs", self.library.concurrent_blobs as u64, 1, 64),
             ("http.max_body_bytes", self.http.max_body_bytes as u64, 1024, 256 << 20),
             ("http.session_hours", self.http.session_hours.into(), 1, 8760),
+            ("http.max_depth", self.http.max_depth as u64, 1, 100),
+            ("http.max_complexity", self.http.max_complexity as u64, 1, 10_000_000),
+            ("http.max_subscriptions", self.http.max_subscriptions as u64, 1, 1_000_000),
+            ("database.connections", self.database.connections() as u64, 1, 1000),
+            ("library.max_blob_bytes", self.library.max_blob_bytes, 1 << 20, 1 << 50),
+            ("library.check_hours", self.library.check_hours.into(), 1, 8760),
         ];
         for (key, value, min, max) in ranges {
             anyhow::ensure!((min..=max).contains(&value), "{key} is {value}; it must be {min} to {max}");
         }
-        Ok(())
+        self.library.public_host().map(drop)
     }
 }
 
@@ -366,6 +395,21 @@ mod tests {
     fn what_is_out_of_range_is_refused() {
         assert!(refusal(None, &[("ROPEWAY_OPERATIONS__LEASE_SECONDS", "2")]).contains("3 to 3600"));
         assert!(read(None, &[("ROPEWAY_OPERATIONS__LEASE_SECONDS", "3")]).is_ok());
+        for (key, value) in [
+            ("DATABASE__CONNECTIONS", "0"),
+            ("HTTP__MAX_DEPTH", "0"),
+            ("HTTP__MAX_COMPLEXITY", "0"),
+            ("HTTP__MAX_SUBSCRIPTIONS", "0"),
+            ("LIBRARY__CHECK_HOURS", "0"),
+            ("LIBRARY__MAX_BLOB_BYTES", "0"),
+            ("LIBRARY__PUBLIC_URL", "ftp://library.example.com"),
+            ("LIBRARY__PUBLIC_URL", "https://library.example.com/path"),
+            ("LIBRARY__PUBLIC_URL", ""),
+        ] {
+            let error = refusal(None, &[(&format!("ROPEWAY_{key}"), value)]);
+            assert!(error.contains(&key.replace("__", ".").to_lowercase()), "{error}");
+        }
+        assert!(read(None, &[("ROPEWAY_LIBRARY__PUBLIC_URL", "https://library.example.com:5000/")]).is_ok());
         assert!(refusal(None, &[("ROPEWAY_DATABASE__REPLICATED", "true")]).contains("PostgreSQL"));
         let folder = tempfile::tempdir().unwrap();
         assert!(Config::read(Some(&folder.path().join("none")), []).is_err());

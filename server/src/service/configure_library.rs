@@ -226,17 +226,8 @@ fn embedded_addresses(app: &App) -> Result<(String, String)> {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", listen.port()),
         _ => listen.to_string(),
     };
-    let public_url = match &app.config.library.public_url {
-        Some(text) => {
-            let address =
-                library_address::parse(text).map_err(|e| Error::internal(format!("library.public_url: {e}")))?;
-            if !address.prefix.is_empty() {
-                return Err(Error::internal("library.public_url has a path; a registry is at the root of its host"));
-            }
-            address.host
-        }
-        None => url.clone(),
-    };
+    let public_url = app.config.library.public_host().map_err(|wrong| Error::internal(wrong.to_string()))?;
+    let public_url = public_url.unwrap_or_else(|| url.clone());
     Ok((url, public_url))
 }
 
