@@ -38,18 +38,6 @@ where
     ctx.data_unchecked::<DataLoader<Rows>>().load_one(key).await.map_err(share)
 }
 
-/// Loads many rows at once.
-pub async fn load_many<K>(
-    ctx: &Context<'_>,
-    keys: impl IntoIterator<Item = K>,
-) -> Result<HashMap<K, <Rows as Loader<K>>::Value>>
-where
-    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
-    Rows: Loader<K, Error = Shared>,
-{
-    ctx.data_unchecked::<DataLoader<Rows>>().load_many(keys).await.map_err(share)
-}
-
 fn share(error: Shared) -> Error {
     match &*error {
         Error::Unavailable { message, .. } => Error::unavailable(message.clone()),

@@ -4,7 +4,6 @@ use super::{
     actor, app,
     error::{answer, graphql_error},
     id,
-    loader::{Rows, Shared},
 };
 use crate::{
     id::UserId,
@@ -12,8 +11,7 @@ use crate::{
     service::create_user::{self, CreateUser},
     store::user as rows,
 };
-use async_graphql::{Context, ID, InputObject, Object, dataloader::Loader};
-use std::{collections::HashMap, sync::Arc};
+use async_graphql::{Context, ID, InputObject, Object};
 
 /// A person who signs in.
 #[derive(Debug, Clone)]
@@ -24,10 +22,6 @@ pub struct User {
 /// Mutations of users.
 #[derive(Default)]
 pub struct UserMutation;
-
-/// Loads a user whom the person who asks may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UserKey(pub UserId);
 
 /// Input of `createUser`.
 #[derive(InputObject)]
@@ -95,22 +89,6 @@ impl UserMutation {
 impl From<rows::User> for User {
     fn from(row: rows::User) -> Self {
         Self { row }
-    }
-}
-
-impl Loader<UserKey> for Rows {
-    type Value = User;
-    type Error = Shared;
-
-    async fn load(&self, keys: &[UserKey]) -> Result<HashMap<UserKey, User>, Shared> {
-        let Some(actor) = &self.actor else { return Ok(HashMap::new()) };
-        let ids: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let found = async {
-            let mut conn = self.app.database.read().await?;
-            Ok::<_, crate::Error>(rows::by_ids(&mut conn, &ids, actor.user_id).await?)
-        };
-        let found = found.await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|row| (UserKey(row.id), row.into())).collect())
     }
 }
 

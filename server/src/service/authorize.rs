@@ -52,7 +52,7 @@ pub async fn template(conn: &mut Conn, actor: &Actor, id: TemplateId) -> Result<
     Ok(template)
 }
 
-/// The revision of a version and its template, if the actor may see them and it was not deleted.
+/// The revision of a version and its template, if the actor may see them.
 pub async fn version(conn: &mut Conn, actor: &Actor, id: VersionId) -> Result<(Version, Template)> {
     let version = version::find(conn, id).await?.ok_or(Error::NotFound("the version"))?;
     let template = match template(conn, actor, version.template_id).await {

@@ -92,9 +92,6 @@ struct Progressed<'a> {
 /// The kind that lasts as long as a network is slow, and works on no cluster.
 const COPIES: OperationKind = OperationKind::SyncImages;
 
-/// Where a page of operations goes on: after the one begun at this time, with this id.
-pub type Place = (Instant, OperationId);
-
 /// Stores a new operation.
 pub async fn insert(conn: &mut Conn, operation: &Operation) -> QueryResult<usize> {
     on!(conn, |c| diesel::insert_into(operations::table).values(operation).execute(c).await)
@@ -108,26 +105,6 @@ pub async fn find(conn: &mut Conn, id: OperationId) -> QueryResult<Option<Operat
 /// Those with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[OperationId]) -> QueryResult<Vec<Operation>> {
     on!(conn, |c| operations::table.filter(operations::id.eq_any(ids)).select(Operation::as_select()).load(c).await)
-}
-
-/// A page of an application's operations, newest first.
-pub async fn page_of_application(
-    conn: &mut Conn,
-    application: ApplicationId,
-    after: Option<Place>,
-    limit: i64,
-) -> QueryResult<Vec<Operation>> {
-    on!(conn, |c| {
-        let mut query = operations::table
-            .filter(operations::application_id.eq(application))
-            .select(Operation::as_select())
-            .into_boxed();
-        if let Some((at, id)) = after {
-            query = query
-                .filter(operations::created_at.lt(at).or(operations::created_at.eq(at).and(operations::id.lt(id))));
-        }
-        query.order((operations::created_at.desc(), operations::id.desc())).limit(limit).load(c).await
-    })
 }
 
 /// The unfinished operations that use a cluster, oldest first: what keeps it from being removed.

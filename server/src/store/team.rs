@@ -340,11 +340,6 @@ impl FirstMember {
     }
 }
 
-/// How many members a team has.
-pub async fn members_total(conn: &mut Conn, team: TeamId) -> QueryResult<i64> {
-    on!(conn, |c| team_members::table.filter(team_members::team_id.eq(team)).count().get_result(c).await)
-}
-
 /// Opens a team on a cluster.
 pub async fn insert_opening(conn: &mut Conn, opening: &Opening) -> QueryResult<usize> {
     on!(conn, |c| diesel::insert_into(team_openings::table).values(opening).execute(c).await)
@@ -390,16 +385,6 @@ pub async fn opened_on(conn: &mut Conn, cluster: ClusterId) -> QueryResult<Vec<S
         .limit(10)
         .load(c)
         .await)
-}
-
-/// Whether an installation of a team lives on a cluster.
-pub async fn has_installations(conn: &mut Conn, team: TeamId, cluster: ClusterId) -> QueryResult<bool> {
-    on!(conn, |c| installations::table
-        .filter(installations::team_id.eq(team).and(installations::cluster_id.eq(cluster)))
-        .count()
-        .get_result::<i64>(c)
-        .await)
-    .map(|count| count > 0)
 }
 
 /// Whether a team ever installed something: records of it are kept.
