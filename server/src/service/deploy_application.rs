@@ -37,6 +37,8 @@ pub struct Deploy {
     pub application_id: ApplicationId,
     /// Which components; none: everything, Kubernetes resources and removals included.
     pub component_ids: Option<Vec<ComponentId>>,
+    /// Kubernetes resources that go along with chosen components, as a retry takes them up.
+    pub resources: BTreeSet<ResourceKey>,
     /// The plan that was looked at; none: whatever it is now.
     pub plan_digest: Option<Digest>,
     /// Seconds that a wave may take.
@@ -125,7 +127,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     let chosen = |owner: Owner| match (&selection, owner) {
         (None, _) => true,
         (Some(keys), Owner::Component(key)) => keys.contains(&key),
-        (Some(_), Owner::Resource(_)) => false,
+        (Some(_), Owner::Resource(key)) => input.resources.contains(&key),
     };
     let changes: Vec<_> =
         plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();

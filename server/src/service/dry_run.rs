@@ -16,7 +16,8 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
 use ropeway_clusters::{
-    DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, uid,
+    DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, replace_field,
+    uid,
 };
 use ropeway_domain::{Digest, plan::Blocker, rendering::placeholder_of};
 use ropeway_drivers::Manifest;
@@ -98,7 +99,7 @@ pub async fn dry_run(
                 continue;
             }
         }
-        let taken = settle(object, before, taking, &answer, &mut findings.warnings);
+        let taken = settle(object, before, taking, &answer, made_anew.is_some(), &mut findings.warnings);
         rollout.taken.extend(taken.into_iter().map(|(path, live)| TakenField { manifest: index, path, live }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
@@ -124,12 +125,14 @@ pub async fn dry_run(
     Ok(findings)
 }
 
-/// Leaves out of an object what stays with other managers. The paths that are taken over, with a hash of what is there.
+/// Leaves out of an object what stays with other managers. An object that is made anew has no other managers: it gets
+/// what they wrote. The paths that are taken over, with a hash of what is there.
 fn settle(
     object: &mut Json,
     before: &[Vec<Manifest>],
     taking: Taking,
     answer: &DryRun,
+    is_made_anew: bool,
     warnings: &mut Vec<String>,
 ) -> Vec<(String, Option<Digest>)> {
     let same = |manifests: &Vec<Manifest>| {
@@ -148,11 +151,15 @@ fn settle(
             wanted.is_some() && before.iter().all(|before| wanted == field(before, path))
         });
         let may_leave = taking == Taking::Changes || path == REPLICAS;
-        if is_unchanged && may_leave && remove_field(object, path) {
+        let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
+        let mut leave = || match live {
+            Some(live) if is_made_anew => replace_field(object, path, live.clone()),
+            _ => remove_field(object, path),
+        };
+        if is_unchanged && may_leave && leave() {
             warnings.push(format!("{name}: {shown} is left to {manager}"));
         } else {
             warnings.push(format!("{name}: {shown} is taken over from {manager}"));
-            let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
             taken.push((shown.clone(), live.map(Digest::of_value)));
         }
     }
@@ -236,10 +243,19 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said), []);
         assert_eq!(said.len(), 2, "nothing is left out without a line");
         assert_eq!(field(&object, ".spec.replicas"), None);
         assert_eq!(object["spec"]["template"]["spec"]["containers"], json!([{"name": "web"}]));
+    }
+
+    #[test]
+    fn what_is_made_anew_gets_what_other_managers_wrote() {
+        let before = [manifests(deployment(2, "a"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, true, &mut said), []);
+        assert_eq!(object, deployment(5, "b"), "left out, it would be what the cluster takes for a default");
     }
 
     #[test]
@@ -247,7 +263,7 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "c"), Vec::new());
-        let taken = settle(&mut object, &before, Taking::Changes, &answer, &mut said);
+        let taken = settle(&mut object, &before, Taking::Changes, &answer, false, &mut said);
         assert_eq!(
             taken.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
             [answer.conflicts[1].path.as_str()]
@@ -265,10 +281,10 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, false, &mut said).len(), 1);
         assert_eq!(field(&object, ".spec.replicas"), None);
         let mut object = deployment(3, "a");
-        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 2);
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, false, &mut said).len(), 2);
         assert_eq!(object, deployment(3, "a"));
     }
 
@@ -276,7 +292,7 @@ mod tests {
     fn what_was_never_deployed_is_taken() {
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &[Vec::new()], Taking::Changes, &answer, &mut said).len(), 2);
+        assert_eq!(settle(&mut object, &[Vec::new()], Taking::Changes, &answer, false, &mut said).len(), 2);
         assert_eq!(object, deployment(2, "a"));
     }
 
@@ -285,7 +301,7 @@ mod tests {
         let before = [manifests(deployment(2, "a")), manifests(deployment(2, "new"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said).len(), 1);
         assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["image"], "a");
     }
 
@@ -299,10 +315,10 @@ mod tests {
         answer.conflicts = vec![FieldConflict { manager: "kubectl".into(), path: ".data.A".into() }];
         let before = [manifests(secret(1))];
         let (mut object, mut said) = (secret(1), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said), []);
         assert_eq!(object["stringData"], json!({}));
         let mut object = secret(2);
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said).len(), 1);
         assert_eq!(object, secret(2));
         let asked = shown(&object);
         assert_eq!((asked.get("stringData"), &asked["data"]["A"]), (None, &json!("e30=")));

@@ -67,22 +67,19 @@ async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
     }
 }
 
-/// The components that were not deployed; everything, where more than components was left.
+/// What was not deployed, and nothing else that is desired by now.
 async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
     let application_id = failed.application_id.ok_or_else(gone)?;
-    let keys = failed_steps::components(steps);
-    let more = failed_steps::unfinished(steps).any(|step| step.component_key.is_none());
-    let component_ids = if more {
-        None
-    } else {
-        let mut conn = app.database.read().await?;
-        let rows = component::of_applications(&mut conn, &[application_id]).await?;
-        let ids: Vec<ComponentId> = rows.iter().filter(|row| keys.contains(&row.key.0)).map(|row| row.id).collect();
-        Some(ids)
-    };
+    let left = failed_steps::left(steps);
+    let mut conn = app.database.read().await?;
+    let rows = component::of_applications(&mut conn, &[application_id]).await?;
+    drop(conn);
+    let ids: Vec<ComponentId> =
+        rows.iter().filter(|row| left.components.contains(&row.key.0)).map(|row| row.id).collect();
     let wanted = Deploy {
         application_id,
-        component_ids,
+        component_ids: Some(ids),
+        resources: left.resources,
         plan_digest: None,
         progress_deadline_seconds: None,
         retry_of: Some(failed.id),

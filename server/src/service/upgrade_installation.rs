@@ -202,9 +202,19 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
     };
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
-    let edits = pending_edits(state, &scope);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
-    scope.components.extend(outcome.apply.iter().chain(&source.unfinished).filter_map(own));
+    let is_chosen = |key: &&ComponentKey| input.components.as_ref().is_none_or(|chosen| chosen.contains(*key));
+    if input.components.is_some() {
+        // What was not chosen waits, with what was desired of it before.
+        let chosen: BTreeSet<_> = outcome.after.components.keys().filter(is_chosen).filter_map(own).collect();
+        scope.components.retain(|key| chosen.contains(key));
+    }
+    if !outcome.is_complete {
+        scope.resources.clear();
+    }
+    let edits = pending_edits(state, &scope);
+    let unfinished = source.unfinished.iter().filter(is_chosen);
+    scope.components.extend(outcome.apply.iter().chain(unfinished).filter_map(own));
     for key in &outcome.apply_resources {
         match (outcome.after.resources.get(key), before.resources.get(key)) {
             (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
