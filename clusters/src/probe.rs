@@ -29,7 +29,7 @@ const POD_SECONDS: u32 = 600;
 const CLEAN_UP: Duration = Duration::from_secs(15);
 
 /// States in which a container waits because its image cannot be had.
-const NOT_PULLED: [&str; 6] = [
+pub(crate) const NOT_PULLED: [&str; 6] = [
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
@@ -39,7 +39,7 @@ const NOT_PULLED: [&str; 6] = [
 ];
 
 /// States in which a container waits after its image was pulled.
-const PULLED: [&str; 5] = [
+pub(crate) const PULLED: [&str; 5] = [
     "CreateContainerConfigError",
     "CreateContainerError",
     "RunContainerError",

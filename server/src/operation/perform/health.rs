@@ -1,6 +1,6 @@
 //! Waits until the driver finds objects healthy.
 
-use crate::operation::Outcome;
+use crate::{clock::Clock, operation::Outcome};
 use ropeway_clusters::{Cluster, ObjectRef, Observed, Preconditions, Verdict, Watch, labels, uid};
 use ropeway_drivers as drivers;
 use ropeway_drivers::{Driver, HealthState, Target};
@@ -16,6 +16,7 @@ pub(super) async fn await_healthy(
     driver: &Driver,
     target: &Target,
     application: &str,
+    clock: &Clock,
     references: &[ObjectRef],
     deadline: Instant,
 ) -> Result<(), Outcome> {
@@ -32,7 +33,7 @@ pub(super) async fn await_healthy(
     let judge = |observed: std::sync::Arc<[Observed]>| async move {
         let verdict = judge(driver, target, &observed).await;
         if matches!(verdict, Verdict::Continue(_)) {
-            help_over_stuck_pods(cluster, application, &observed).await;
+            help_over_stuck_pods(cluster, application, clock, &observed).await;
         }
         verdict
     };
@@ -45,22 +46,23 @@ pub(super) async fn await_healthy(
 }
 
 /// A StatefulSet waits without end for a pod whose earlier template could not start, and for one that lacks the volume
-/// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its deadline, with what was seen.
-async fn help_over_stuck_pods(cluster: &Cluster, application: &str, observed: &[Observed]) {
+/// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its
+/// deadline, with what was seen.
+async fn help_over_stuck_pods(cluster: &Cluster, application: &str, clock: &Clock, observed: &[Observed]) {
     for found in observed.iter().filter(|found| found.reference.kind == "StatefulSet") {
         let Some(uid) = found.object.as_ref().and_then(uid) else { continue };
         let preconditions = Preconditions { application: application.to_owned(), uid: uid.to_owned() };
-        match cluster.delete_stuck_pods(&found.reference, &preconditions).await {
-            Ok(deleted) if deleted.is_empty() => {}
-            Ok(deleted) => tracing::info!(
+        match cluster.delete_stuck_pod(&found.reference, &preconditions, clock.now().0).await {
+            Ok(None) => {}
+            Ok(Some(pod)) => tracing::info!(
                 object = %found.reference,
-                pods = deleted.join(", "),
-                "pods of an earlier template that the StatefulSet waited for were deleted"
+                pod,
+                "a pod of an earlier template that the StatefulSet waited for was deleted"
             ),
             Err(error) => tracing::warn!(
                 object = %found.reference,
                 error = &error as &dyn std::error::Error,
-                "pods of an earlier template that the StatefulSet waits for could not be deleted"
+                "a pod of an earlier template that the StatefulSet may wait for could not be deleted"
             ),
         }
     }
