@@ -22,8 +22,9 @@ async fn a_probe_tells_what_a_cluster_is_and_has() {
         for kind in ["v1/Pod", "apps/v1/Deployment", "batch/v1/Job", "networking.k8s.io/v1/Ingress"] {
             assert!(facts.api_resources.contains(kind), "{kind}");
         }
-        let default: Vec<_> = facts.storage_classes.iter().filter(|class| class.is_default).collect();
-        assert_eq!(default.len(), 1, "{:?}", facts.storage_classes);
+        let classes = facts.storage_classes.expect("storage classes");
+        let default: Vec<_> = classes.iter().filter(|class| class.is_default).collect();
+        assert_eq!(default.len(), 1, "{classes:?}");
         assert_eq!(text(&default[0].raw, "/kind"), "StorageClass");
         assert!(facts.capabilities.contains("ingress"));
     }
