@@ -77,7 +77,8 @@ pub(crate) fn error_of(about: About<'_>, code: StatusCode, status: &Status, retr
         }
         410 => Error::Expired,
         413 => Error::TooLarge { what: object(), limit_bytes: 3 * 1024 * 1024 },
-        400 | 422 => invalid(about, status),
+        // 501: nothing that is asked again brings what the cluster does not have.
+        400 | 422 | 501 => invalid(about, status),
         // The answer to an unknown field of a typed object in some versions.
         500 if status.message.contains("failed to create typed patch object") => invalid(about, status),
         429 | 500..=599 => {
@@ -217,6 +218,20 @@ mod tests {
     fn only_an_answer_about_an_object_says_that_it_does_not_exist() {
         let absent = json!({"reason": "NotFound", "details": {"name": "web", "kind": "deployments"}});
         assert!(matches!(error(404, absent), Error::NotFound { .. }));
+    #[test]
+    fn an_object_of_another_uid_is_another_object() {
+        let cause = json!({"field": "metadata.uid", "message": "Invalid value: \"x\": field is immutable"});
+        let answer = json!({"message": "x is invalid", "reason": "Invalid", "details": {"causes": [cause]}});
+        assert!(matches!(error(422, answer), Error::Replaced { .. }));
+    }
+
+    #[test]
+    fn what_a_cluster_does_not_have_is_not_asked_for_again() {
+        let error = error(501, json!({"message": "mirrors are not supported", "reason": "NotImplemented"}));
+        assert!(matches!(&error, Error::Invalid { message, .. } if message.contains("mirrors are not supported")));
+        assert!(!error.retryable() && !error.transient());
+    }
+
         let namespace = json!({"reason": "NotFound", "details": {"name": "a", "kind": "namespaces"}});
         assert!(matches!(error(404, namespace), Error::NamespaceMissing { .. }));
         let path =
