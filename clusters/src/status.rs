@@ -113,6 +113,10 @@ fn invalid(about: About<'_>, status: &Status) -> Error {
             .collect();
         bounded(&format!("{} was not accepted: {}", about.object, text.join("; ")))
     };
+    // The UID is sent to name the object that is meant.
+    if causes.iter().any(|cause| cause.field == "metadata.uid" && cause.message.contains("field is immutable")) {
+        return Error::Replaced { object: about.object.to_owned(), recorded: None, found: None };
+    }
     let immutable = |text: &str| IMMUTABLE.iter().any(|marker| text.contains(marker));
     let is_immutable =
         if causes.is_empty() { immutable(&status.message) } else { causes.iter().any(|c| immutable(&c.message)) };
@@ -215,10 +219,6 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_about_an_object_says_that_it_does_not_exist() {
-        let absent = json!({"reason": "NotFound", "details": {"name": "web", "kind": "deployments"}});
-        assert!(matches!(error(404, absent), Error::NotFound { .. }));
-    #[test]
     fn an_object_of_another_uid_is_another_object() {
         let cause = json!({"field": "metadata.uid", "message": "Invalid value: \"x\": field is immutable"});
         let answer = json!({"message": "x is invalid", "reason": "Invalid", "details": {"causes": [cause]}});
@@ -232,6 +232,10 @@ mod tests {
         assert!(!error.retryable() && !error.transient());
     }
 
+    #[test]
+    fn only_an_answer_about_an_object_says_that_it_does_not_exist() {
+        let absent = json!({"reason": "NotFound", "details": {"name": "web", "kind": "deployments"}});
+        assert!(matches!(error(404, absent), Error::NotFound { .. }));
         let namespace = json!({"reason": "NotFound", "details": {"name": "a", "kind": "namespaces"}});
         assert!(matches!(error(404, namespace), Error::NamespaceMissing { .. }));
         let path =
