@@ -74,6 +74,8 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
         Ok(health) if health.state == HealthState::Healthy => Verdict::Done(()),
         Ok(health) => {
             let ill = health.items.iter().filter(|item| item.state != HealthState::Healthy);
+            let jobs = ill.clone().filter(|item| item.reference.kind == "Job");
+            let ill_jobs: Vec<&str> = jobs.map(|item| item.reference.name.as_str()).collect();
             let mut named: Vec<String> = ill
                 .clone()
                 .take(NAMED)
@@ -83,11 +85,23 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
             if more > 0 {
                 named.push(format!("and {more} more"));
             }
-            Verdict::Continue(named.join("; "))
+            let named = named.join("; ");
+            let is_ill = |found: &Observed| ill_jobs.contains(&found.reference.name.as_str());
+            if observed.iter().any(|found| has_failed(found) && is_ill(found)) {
+                return Verdict::Fail(named);
+            }
+            Verdict::Continue(named)
         }
         Err(error) if error.retryable() => Verdict::Continue(error.to_string()),
         Err(error) => Verdict::Fail(error.to_string()),
     }
+}
+
+/// Whether an object is a Job that has failed: that is final, so waiting on is of no use.
+fn has_failed(observed: &Observed) -> bool {
+    let conditions = observed.object.as_ref().and_then(|object| object.pointer("/status/conditions")?.as_array());
+    let failed = conditions.into_iter().flatten().any(|one| one["type"] == "Failed" && one["status"] == "True");
+    failed && observed.reference.kind == "Job" && observed.reference.api_version.starts_with("batch/")
 }
 
 /// An object and its pods: they explain why it is not healthy.
