@@ -26,8 +26,8 @@ pub struct ClusterFacts {
     pub kubernetes_version: String,
     /// Of its nodes, such as `amd64`; empty: not known.
     pub architectures: BTreeSet<String>,
-    /// Its storage classes.
-    pub storage_classes: Vec<StorageClassFacts>,
+    /// The names of its storage classes; none: not known. Which of them serves a volume, its driver decides.
+    pub storage_classes: Option<BTreeSet<String>>,
     /// `group/version/Kind`, `version/Kind` for the core group; empty: not known.
     pub api_resources: BTreeSet<String>,
     /// Memory of its nodes less what pods have set aside, in bytes; none: not known.
@@ -40,18 +40,6 @@ pub struct ClusterFacts {
     pub features: BTreeSet<String>,
     /// Whose cluster it is, where its driver is that of a provider.
     pub provider: Option<Provider>,
-}
-
-/// What is known of a storage class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StorageClassFacts {
-    /// Its name.
-    pub name: String,
-    /// Whether claims that name no class get it.
-    pub is_default: bool,
-    /// Whether many pods on many nodes can write its volumes; none: not known.
-    pub many_writers: Option<bool>,
 }
 
 /// The record of the last check whether a cluster reaches the library.
@@ -222,17 +210,11 @@ fn volumes<V>(facts: &ClusterFacts, component: &Component<V>, found: &mut Prefli
             let message = format!("{what} needs storage with {writers}, which the driver of {} lacks", facts.name);
             found.block("FEATURE_MISSING", Some(component.key), message);
         }
-        let chosen: Vec<&StorageClassFacts> = match &volume.storage_class {
-            Some(name) => facts.storage_classes.iter().filter(|class| class.name == *name).collect(),
-            None => facts.storage_classes.iter().collect(),
-        };
-        if chosen.is_empty() {
+        let Some(classes) = &facts.storage_classes else { continue };
+        if volume.storage_class.as_ref().map_or(classes.is_empty(), |name| !classes.contains(name)) {
             let class = volume.storage_class.as_ref().map_or(String::new(), |name| format!(" {name}"));
             let message = format!("{what} needs a storage class{class}, and {} has none", facts.name);
             found.block("STORAGE_CLASS_MISSING", Some(component.key), message);
-        } else if volume.kind == VolumeKind::Shared && chosen.iter().all(|class| class.many_writers == Some(false)) {
-            let message = format!("{what} needs a storage class with many writers, and {} has none", facts.name);
-            found.block("ACCESS_MODE", Some(component.key), message);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     installed::{Installed, InstalledComponent, InstalledResource},
     key::{ComponentKey, ResourceKey},
-    model::{ConfigFile, Image, Value, Volume},
+    model::{ConfigFile, Image, Value, Volume, VolumeKind},
     preflight::claim_name,
     rendering::{
         ApplicationModel, ApplicationNaming, ComponentModel, ConfigFileModel, EnvironmentModel, ModelValue,
@@ -61,6 +61,16 @@ pub enum RenderError {
         /// The name of the volume.
         volume: String,
         /// Whose it should be.
+        owner: ComponentKey,
+    },
+    /// A component mounts a disk of another one.
+    #[error("{component} mounts the volume {volume} of the component {owner}, which has only one writer")]
+    OneWriter {
+        /// Which mounts it.
+        component: String,
+        /// The name of the volume.
+        volume: String,
+        /// Whose it is.
         owner: ComponentKey,
     },
 }
@@ -190,16 +200,16 @@ impl All<'_> {
         let claim = match volume.shared_from {
             None => None,
             Some(owner) => {
-                let found = self.installed.components.get(&owner).filter(|owner| {
-                    let own = |other: &Volume| other.name == volume.name && other.shared_from.is_none();
-                    owner.spec.volumes.iter().any(own)
+                let found = self.installed.components.get(&owner).and_then(|owner| {
+                    let own = |other: &&Volume| other.name == volume.name && other.shared_from.is_none();
+                    Some((&owner.cluster_name, owner.spec.volumes.iter().find(own)?.kind))
                 });
-                let found = found.ok_or_else(|| RenderError::UnknownVolume {
-                    component: component.to_owned(),
-                    volume: volume.name.clone(),
-                    owner,
-                })?;
-                Some(claim_name(&found.cluster_name, &volume.name))
+                let (component, name) = (component.to_owned(), volume.name.clone());
+                match found {
+                    Some((owner, VolumeKind::Shared)) => Some(claim_name(owner, &name)),
+                    Some(_) => return Err(RenderError::OneWriter { component, volume: name, owner }),
+                    None => return Err(RenderError::UnknownVolume { component, volume: name, owner }),
+                }
             }
         };
         Ok(VolumeModel {

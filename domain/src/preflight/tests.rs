@@ -6,13 +6,11 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 fn facts() -> ClusterFacts {
-    let class =
-        |name: &str, is_default, many_writers| StorageClassFacts { name: name.to_owned(), is_default, many_writers };
     ClusterFacts {
         name: "hangzhou".to_owned(),
         kubernetes_version: "v1.33.2-aliyun.1".to_owned(),
         architectures: ["amd64".to_owned()].into(),
-        storage_classes: vec![class("disk", true, Some(false)), class("files", false, Some(true))],
+        storage_classes: Some(["disk", "files"].map(str::to_owned).into()),
         api_resources: ["v1/ConfigMap", "policy/v1/PodDisruptionBudget"].map(str::to_owned).into(),
         free_memory: Some(1 << 30),
         quota_memory: None,
@@ -102,7 +100,7 @@ fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() 
     let found = run(|case| {
         case.is_here = true;
         case.facts.free_memory = Some(0);
-        case.facts.storage_classes.clear();
+        case.facts.storage_classes = Some(BTreeSet::new());
         case.around.claims.insert("data-shop-db-0".to_owned());
     });
     assert_eq!(found, Preflight::default());
@@ -116,16 +114,12 @@ fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() 
 #[test]
 fn each_reason_has_its_code() {
     type Edit = fn(&mut Case);
-    let cases: [(&str, Edit); 20] = [
+    let cases: [(&str, Edit); 18] = [
         ("LIBRARY_UNCHECKED", |case| case.facts.library = LibraryReach::Unchecked),
         ("LIBRARY_UNREACHABLE", |case| {
             case.facts.library = LibraryReach::Unreachable { reason: "no route".to_owned() };
         }),
         ("STORAGE_CLASS_MISSING", |case| case.component["volumes"][0]["storageClass"] = json!("gone")),
-        ("ACCESS_MODE", |case| {
-            case.facts.storage_classes.pop();
-        }),
-        ("ACCESS_MODE", |case| case.component["volumes"][1]["storageClass"] = json!("disk")),
         ("FEATURE_MISSING", |case| {
             case.facts.features.remove("storage.shared");
         }),
@@ -172,7 +166,7 @@ fn each_reason_has_its_code() {
 fn all_reasons_come_at_once_and_say_what_is_wrong() {
     let found = run(|case| {
         case.facts.library = LibraryReach::Unreachable { reason: "no route".to_owned() };
-        case.facts.storage_classes.clear();
+        case.facts.storage_classes = Some(BTreeSet::new());
         case.facts.free_memory = Some(100 << 20);
         case.platforms = vec!["arm64"];
     });
@@ -203,8 +197,9 @@ fn what_is_not_in_the_way_is_no_reason() {
         ("platforms that are not known", |case| case.platforms.clear()),
         ("architectures that are not known", |case| case.facts.architectures.clear()),
         ("memory that is not known", |case| case.facts.free_memory = None),
-        ("a class of which nobody knows how many may write", |case| {
-            case.facts.storage_classes.iter_mut().for_each(|class| class.many_writers = None);
+        ("storage classes that may not be read", |case| {
+            case.facts.storage_classes = None;
+            case.component["volumes"][0]["storageClass"] = json!("gone");
         }),
     ];
     for (what, edit) in cases {

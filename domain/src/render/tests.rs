@@ -237,4 +237,11 @@ fn what_is_not_there_is_an_error() {
         rendered(&all, &|_| None).unwrap_err(),
         RenderError::UnknownVolume { component: "web".to_owned(), volume: "data".to_owned(), owner: key(12) }
     );
+    let mut all = shop();
+    all.components.get_mut(&key(2)).unwrap().spec.volumes[0].kind = VolumeKind::Exclusive;
+    assert_eq!(
+        rendered(&all, &|_| None).unwrap_err(),
+        RenderError::OneWriter { component: "web".to_owned(), volume: "data".to_owned(), owner: key(12) },
+        "the claim that it would name is none, or is on another node"
+    );
 }

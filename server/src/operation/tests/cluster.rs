@@ -221,6 +221,23 @@ async fn what_does_not_become_healthy_in_time_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_failed_is_not_waited_for() {
+    on_sqlite(async |bed| {
+        let field = field(bed).await;
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "shop", "namespace": "team", "labels": field.labels()},
+            "spec": {"backoffLimit": 0, "template": {"metadata": {"annotations": {FAULT: "Failed"}},
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "shop", "image": "registry.example/shop:1"}]}}}});
+        let job = PlannedObject { mode: ApplyMode::CreateOnly, ..planned(0, job) };
+        let id = field.run(vec![field.namespace(), field.apply(600, vec![job])]).await;
+        assert_eq!(field.bed.states(id).await, "PARTIAL: step 1 SUCCEEDED, step 2 FAILED");
+        let error = field.bed.steps(id).await[1].error.clone().unwrap();
+        assert!(error.starts_with("Job shop: "), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_ours_is_neither_changed_nor_deleted() {
     on_sqlite(async |bed| {
         let field = field(bed).await;
