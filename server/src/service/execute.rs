@@ -170,8 +170,8 @@ impl Observed {
         scope: &Scope,
         deadline_seconds: u32,
     ) -> Result<Vec<NewStep>, GraphError> {
-        let pull = self.pull();
-        rollout::steps(&self.state, &self.team, desired, rollout, scope, &self.live, pull.as_ref(), deadline_seconds)
+        let pulls = self.pull().is_some();
+        rollout::steps(&self.state, &self.team, desired, rollout, scope, &self.live, pulls, deadline_seconds)
     }
 
     /// The digests of the driver and of its configuration, which every plan rests on.

@@ -343,6 +343,28 @@ impl Bed {
         self.journal().claim(worker(), self.lease(), usize::MAX).await.unwrap()
     }
 
+    /// The library is configured anew: nodes pull as somebody else.
+    pub(super) async fn pull_as(&self, username: &str, password: SecretId) {
+        let library = Library {
+            enterprise_id: self.enterprise,
+            embedded: false,
+            url: "library.example".into(),
+            public_url: "library.example".into(),
+            prefix: String::new(),
+            username: None,
+            password: None,
+            pull_username: Some(username.to_owned()),
+            pull_password: Some(Key(password)),
+            ca_certificate: None,
+            plain_http: false,
+            reachable: None,
+            checked_at: None,
+            message: None,
+            generation: 1,
+        };
+        library::set(&mut self.write().await, &library).await.unwrap();
+    }
+
     pub(super) fn lease(&self) -> Duration {
         Duration::from_secs(self.config.lease_seconds)
     }
