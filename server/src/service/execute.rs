@@ -6,7 +6,7 @@ use crate::{
     clusters::Reached,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
-    id::{ApplicationId, InstallationId, OperationId},
+    id::{ApplicationId, InstallationId, OperationId, VersionId},
     libraries::PullAccess,
     operation::{
         feed::Topic,
@@ -205,6 +205,14 @@ fn memory_left(quota: &serde_json::Value) -> Option<u64> {
 /// Whether any image of a state comes from the library.
 pub fn needs_library(installed: &Installed) -> bool {
     installed.components.values().any(|component| matches!(component.spec.image, Image::Library { .. }))
+}
+
+/// Refuses to go on with a version that was deleted since it was observed. Inside the transaction that commits.
+pub async fn check_published(conn: &mut store::Conn, id: VersionId) -> Result<()> {
+    match store::version::find(conn, id).await? {
+        Some(version) if !version.is_hidden => Ok(()),
+        _ => Err(Error::Conflict("the version was deleted meanwhile".into())),
+    }
 }
 
 /// The steps, as they are shown.

@@ -278,9 +278,7 @@ async fn commit(
     let mut conn = app.database.write().await?;
     let operation = conn
         .transaction(async |conn| {
-            if version::find(conn, source.version.id).await?.is_none_or(|version| version.is_hidden) {
-                return Err(Error::Conflict("the version was deleted meanwhile".into()));
-            }
+            execute::check_published(conn, source.version.id).await?;
             if let Some(new) = &place.new_team {
                 create_team::insert(conn, actor, application.team_id, new, now).await?;
             } else if let Some(opening) = &place.new_opening {
