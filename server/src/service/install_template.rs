@@ -129,7 +129,7 @@ async fn decide(
     let held = Held::new(&input.values, &source.content)?;
     let slug: Slug = application.slug.parse().map_err(Error::internal)?;
     let mut taken: BTreeSet<String> = names_taken(app, application.cluster_id, &application.namespace).await?;
-    let outcome = {
+    let mut outcome = {
         let mut component = |own: &Slug| {
             let name = cluster_name(&slug, own, |name| taken.contains(name));
             taken.insert(name.clone());
@@ -142,6 +142,7 @@ async fn decide(
         };
         install(&source.content, &version_ref(&source.version), &held.values, &BTreeMap::new(), &mut fresh)
     };
+    observed.state.take_over_removed(&mut outcome.after);
     let own = outcome.after.to_own_keys();
     let mut desired = observed.state.whole(crate::service::state::Side::Desired);
     desired.components.extend(own.components.clone());

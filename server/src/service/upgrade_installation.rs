@@ -175,7 +175,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     let before = state.of_installation(&source.installation, Side::Desired);
     let at = state.version_ref(source.installation.version_id);
     let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
-    let outcome = {
+    let mut outcome = {
         let slug: Slug = state.application.slug.parse().map_err(Error::internal)?;
         let mut taken = source.names_taken.clone();
         let mut component = |own: &Slug| {
@@ -201,10 +201,13 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         };
         upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
     };
+    state.take_over_removed(&mut outcome.after);
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
     let edits = pending_edits(state, &scope);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
     scope.components.extend(outcome.apply.iter().chain(&source.unfinished).filter_map(own));
+    // What is deleted here is what a person accepted the deletion of, one by one: claims as well.
+    scope.delete_volumes = true;
     for key in &outcome.apply_resources {
         match (outcome.after.resources.get(key), before.resources.get(key)) {
             (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
