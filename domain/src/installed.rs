@@ -105,6 +105,11 @@ impl Installed {
         self.rekeyed(&components, &resources)
     }
 
+    /// The ConfigMap or Secret of a name among the resources.
+    pub fn configuration(&self, kind: &str, name: &str) -> Option<&Resource<Value>> {
+        self.resources.values().map(|one| &one.spec).find(|spec| spec.is_object("v1", kind, name))
+    }
+
     fn rekeyed(
         &self,
         components: &BTreeMap<ComponentKey, ComponentKey>,

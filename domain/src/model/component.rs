@@ -4,6 +4,7 @@ use super::{ConfigFile, Port, Probe, Resources, Scale, Slug, Variable, Volume};
 use crate::{digest::Digest, key::ComponentKey, text::Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
 /// One workload of an application. `V` is how its values are held: [`super::Value`] where it runs,
@@ -91,6 +92,36 @@ pub enum WorkloadKind {
     StatefulSet,
     /// Runs to its end, once.
     Job,
+}
+
+impl<V> Component<V> {
+    /// The ConfigMaps and Secrets that its attributes name, by kind and name: its pods read them when they start.
+    pub fn named_configuration(&self) -> BTreeSet<(&'static str, String)> {
+        let mut found = BTreeSet::new();
+        self.attributes.values().for_each(|value| named_in(value, &mut found));
+        found
+    }
+}
+
+fn named_in(value: &Json, found: &mut BTreeSet<(&'static str, String)>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| named_in(item, found)),
+        Json::Object(fields) => {
+            for (field, value) in fields {
+                let named = match field.as_str() {
+                    "configMap" | "configMapRef" | "configMapKeyRef" => Some(("ConfigMap", value.get("name"))),
+                    "secret" => Some(("Secret", value.get("secretName").or_else(|| value.get("name")))),
+                    "secretRef" | "secretKeyRef" => Some(("Secret", value.get("name"))),
+                    _ => None,
+                };
+                if let Some((kind, Some(Json::String(name)))) = named {
+                    found.insert((kind, name.clone()));
+                }
+                named_in(value, found);
+            }
+        }
+        _ => {}
+    }
 }
 
 impl Image {

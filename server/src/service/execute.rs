@@ -30,7 +30,7 @@ use crate::{
 };
 use ropeway_clusters::Kind;
 use ropeway_domain::{
-    Digest, Quantity,
+    Digest, Quantity, ResourceKey,
     access::TeamAction,
     graph::GraphError,
     installed::Installed,
@@ -122,7 +122,13 @@ impl Observed {
         revision: &str,
         taking: Taking,
     ) -> Result<(Rollout, Findings)> {
-        let mut rollout = self.render(desired, revision).await?;
+        // Pods are restarted for what is applied of configuration, not for what is only desired of it.
+        let deployed = self.state.whole(Side::Deployed);
+        let mut rendered = desired.clone();
+        rendered.resources.retain(|key, _| scope.resources.contains(key));
+        let stays = |key: &ResourceKey| !scope.resources.contains(key) && !scope.gone_resources.contains(key);
+        rendered.resources.extend(deployed.resources.into_iter().filter(|(key, _)| stays(key)));
+        let mut rollout = self.render(&rendered, revision).await?;
         keep_storage::settle(self, &mut rollout, scope).await?;
         let mut before = Vec::new();
         for side in [Side::Deployed, Side::Desired] {
