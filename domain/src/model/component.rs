@@ -142,6 +142,17 @@ impl<V: Clone + PartialEq> Component<V> {
     }
 }
 
+impl<V: Clone> Component<V> {
+    /// Itself with those of its volumes only that it did not have before.
+    #[must_use]
+    pub fn with_new_volumes(&self, before: &Self) -> Self {
+        let mut component = self.clone();
+        let of = |volume: &Volume| (volume.name.clone(), volume.kind, volume.shared_from);
+        component.volumes.retain(|volume| !before.volumes.iter().any(|other| of(other) == of(volume)));
+        component
+    }
+}
+
 fn unnamed<V: Clone>(component: &Component<V>) -> Component<V> {
     let mut component = component.clone();
     component.name.clear();

@@ -228,6 +228,7 @@ async fn check(
     let wanted = Wanted {
         components: outcome.after.components.values().map(|one| &one.spec).collect(),
         changed: Vec::new(),
+        extended: Vec::new(),
         resources: outcome.after.resources.values().map(|one| &one.spec).collect(),
         names: &outcome.after.names(),
         platforms: &platforms,
@@ -235,12 +236,8 @@ async fn check(
         asks: &[],
         needs_library: execute::needs_library(&outcome.after),
     };
-    let around = Surroundings {
-        application_slugs: place.slugs_taken.clone(),
-        claims: claims::names(&observed.reached, &observed.state.application.namespace).await?,
-        taken_over: BTreeSet::new(),
-        foreign_objects: BTreeSet::new(),
-    };
+    let claims = claims::around(&observed.reached, &observed.state.application.namespace, &BTreeSet::new()).await?;
+    let around = Surroundings { application_slugs: place.slugs_taken.clone(), ..claims };
     Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 

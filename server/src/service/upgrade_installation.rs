@@ -77,7 +77,7 @@ struct Source {
     /// The components, by template key, that the newest record did not bring to where it wanted them.
     unfinished: BTreeSet<ComponentKey>,
     /// The claims in the namespace.
-    claims: BTreeSet<String>,
+    around: Surroundings,
 }
 
 /// A plan with what carries it out.
@@ -133,7 +133,8 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     let images = version::images(&mut conn, &[target.id]).await?;
     let unfinished = record::newest(&mut conn, installation.id).await?.map(|newest| newest.unfinished());
     let observed = Observed::load(app, conn, application).await?;
-    let claims = claims::names(&observed.reached, &observed.state.application.namespace).await?;
+    let keys = observed.state.components.keys().copied().collect();
+    let around = claims::around(&observed.reached, &observed.state.application.namespace, &keys).await?;
     let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
     ids.insert(target.id);
     let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;
@@ -144,7 +145,7 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
         .collect();
     let names_taken = names_taken.into_iter().collect();
     let unfinished = unfinished.unwrap_or_default();
-    Ok((observed, Source { installation, target, contents, platforms, names_taken, unfinished, claims }))
+    Ok((observed, Source { installation, target, contents, platforms, names_taken, unfinished, around }))
 }
 
 /// Newer time alone is not enough: the number must be greater, or the revision of the same number later.
@@ -246,6 +247,12 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
                 })
                 .map(|(_, after)| &after.spec)
                 .collect(),
+            extended: outcome
+                .after
+                .components
+                .iter()
+                .filter_map(|(key, after)| Some(after.spec.with_new_volumes(&before.components.get(key)?.spec)))
+                .collect(),
             resources: outcome
                 .after
                 .resources
@@ -259,8 +266,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
             asks: &[],
             needs_library: execute::needs_library(&outcome.after),
         };
-        let around = Surroundings { claims: source.claims.clone(), ..Surroundings::default() };
-        preflight(&observed.facts_now().await, &wanted, &around)
+        preflight(&observed.facts_now().await, &wanted, &source.around)
     };
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
