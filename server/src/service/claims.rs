@@ -20,8 +20,8 @@ use std::{collections::BTreeSet, pin::pin};
 /// The kind of a claim.
 pub const CLAIM: &str = "PersistentVolumeClaim";
 
-/// The label that says which component a claim was made for, by its own key.
-const COMPONENT: &str = "ropeway.dev/component";
+/// The label that says which component a claim was made for, or a pod is of, by its own key.
+pub const COMPONENT: &str = "ropeway.dev/component";
 
 /// Claims that are asked for at a time.
 const PAGE: u16 = 500;
