@@ -11,4 +11,5 @@ mod jobs_and_volumes;
 mod live;
 mod main_job;
 mod migrations;
+mod resources;
 mod schema;
