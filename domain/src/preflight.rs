@@ -65,6 +65,8 @@ pub struct Wanted<'a, V> {
     pub components: Vec<&'a Component<V>>,
     /// The components that are there already and get another image or other probes.
     pub changed: Vec<&'a Component<V>>,
+    /// The components that are there already, each with those of its volumes only that are new.
+    pub extended: Vec<Component<V>>,
     /// The Kubernetes resources that are new in the cluster.
     pub resources: Vec<&'a Resource<V>>,
     /// The names that the components get in the cluster.
@@ -86,7 +88,7 @@ pub struct Surroundings {
     pub application_slugs: BTreeSet<String>,
     /// The names of the claims in the namespace.
     pub claims: BTreeSet<String>,
-    /// The claims that the installation takes over.
+    /// The claims that may be used: those that the installation takes over, and those of components that are there.
     pub taken_over: BTreeSet<String>,
     /// Kubernetes resources, as `apiVersion/Kind/name`, that are there and not ours.
     pub foreign_objects: BTreeSet<String>,
@@ -109,9 +111,11 @@ pub fn preflight<V>(facts: &ClusterFacts, wanted: &Wanted<'_, V>, around: &Surro
         architecture(facts, component, wanted.platforms.get(&component.key), &mut found);
         probes(facts, component, &mut found);
     }
-    for component in &wanted.components {
+    for component in wanted.components.iter().copied().chain(&wanted.extended) {
         volumes(facts, component, &mut found);
         claims(component, wanted.names.get(&component.key), around, &mut found);
+    }
+    for component in &wanted.components {
         for foreign in foreign_annotations(&component.attributes) {
             if facts.provider != Some(foreign.provider) {
                 found.warnings.push(format!("{}: {foreign}", component.name));

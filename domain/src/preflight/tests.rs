@@ -56,6 +56,8 @@ struct Case {
     asks: Vec<AskedValue>,
     /// Whether the component is there already.
     is_here: bool,
+    /// The volumes that it has already where it is there.
+    has: Vec<&'static str>,
 }
 
 fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
@@ -67,13 +69,17 @@ fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
         around: Surroundings::default(),
         asks: Vec::new(),
         is_here: false,
+        has: vec!["data", "files"],
     };
     edit(&mut case);
     let component: Component<Value> = serde_json::from_value(case.component).unwrap();
+    let mut before = component.clone();
+    before.volumes.retain(|volume| case.has.contains(&volume.name.as_str()));
     let platforms = case.platforms.into_iter().map(str::to_owned).collect();
     let wanted = Wanted {
         components: if case.is_here { Vec::new() } else { vec![&component] },
         changed: if case.is_here { vec![&component] } else { Vec::new() },
+        extended: if case.is_here { vec![component.with_new_volumes(&before)] } else { Vec::new() },
         resources: vec![&case.resource],
         names: &[(component.key, "shop-db".to_owned())].into(),
         platforms: &[(component.key, platforms)].into(),
@@ -186,7 +192,16 @@ fn all_reasons_come_at_once_and_say_what_is_wrong() {
 #[test]
 fn what_is_not_in_the_way_is_no_reason() {
     type Edit = fn(&mut Case);
-    let cases: [(&str, Edit); 6] = [
+    let cases: [(&str, Edit); 8] = [
+        ("a claim of a volume that the component has", |case| {
+            case.is_here = true;
+            case.around.claims.insert("data-shop-db-0".to_owned());
+        }),
+        ("a claim that was made for a volume that it gets now", |case| {
+            (case.is_here, case.has) = (true, vec!["files"]);
+            case.around.claims.insert("data-shop-db-0".to_owned());
+            case.around.taken_over.insert("data-shop-db-0".to_owned());
+        }),
         ("a claim that is taken over", |case| {
             case.around.claims.insert("data-shop-db-0".to_owned());
             case.around.taken_over.insert("data-shop-db-0".to_owned());
@@ -219,4 +234,16 @@ fn keys_of_another_provider_are_a_warning_with_the_intent() {
         case.facts.architectures.insert("riscv64".to_owned());
     });
     assert!(found.is_clear() && found.warnings[0].contains("riscv64"), "{found:?}");
+}
+
+#[test]
+fn a_volume_that_a_component_gets_in_addition_is_looked_at_like_a_new_one() {
+    let found = run(|case| {
+        (case.is_here, case.has) = (true, vec!["files"]);
+        case.around.claims.insert("data-shop-db-2".to_owned());
+        case.around.claims.insert("shop-db-files".to_owned());
+        case.facts.storage_classes.clear();
+    });
+    assert_eq!(codes(&found), ["CLAIMS_LEFT", "STORAGE_CLASS_MISSING"]);
+    assert!(found.blockers.iter().all(|blocker| blocker.message.contains("data")), "{:?}", found.blockers);
 }

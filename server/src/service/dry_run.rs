@@ -70,8 +70,19 @@ pub async fn dry_run(
     for (index, manifest) in rollout.manifests.iter().enumerate().filter(|(_, manifest)| in_scope(manifest, scope)) {
         let reach = &reach;
         asked.push(async move {
-            let object = shown(&manifest.object);
-            (index, reached.cluster.dry_run(&object, reach).await)
+            let answer = reached.cluster.dry_run(&shown(&manifest.object, None), reach).await;
+            let answer = match answer {
+                Ok(DryRun { refused: Some(ClusterError::Immutable { .. }), live_before: Some(live), .. })
+                    if is_secret(&manifest.object) =>
+                {
+                    // Its secrets may be what is there: then nothing is refused.
+                    let deployed = before.first().and_then(|deployed| same(deployed, &manifest.object));
+                    let object = shown(&manifest.object, deployed.map(|deployed| (deployed, &live)));
+                    reached.cluster.dry_run(&object, reach).await
+                }
+                answer => answer,
+            };
+            (index, answer)
         });
     }
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
@@ -135,10 +146,7 @@ fn settle(
     is_made_anew: bool,
     warnings: &mut Vec<String>,
 ) -> Vec<(String, Option<Digest>)> {
-    let same = |manifests: &Vec<Manifest>| {
-        manifests.iter().map(|manifest| &manifest.object).find(|other| identity(other) == identity(object)).cloned()
-    };
-    let before: Option<Vec<Json>> = before.iter().map(same).collect();
+    let before: Option<Vec<Json>> = before.iter().map(|manifests| same(manifests, object).cloned()).collect();
     let is_secret = is_secret(object);
     let name = name_of(object);
     let mut taken = Vec::new();
@@ -166,18 +174,28 @@ fn settle(
     taken
 }
 
+/// The object of the same name among some manifests.
+fn same<'a>(manifests: &'a [Manifest], object: &Json) -> Option<&'a Json> {
+    manifests.iter().map(|manifest| &manifest.object).find(|other| identity(other) == identity(object))
+}
+
 /// The object as the cluster is asked about it: the entries of a Secret as they will be applied, with something valid in
-/// place of each secret.
-fn shown(object: &Json) -> Json {
+/// place of each secret; where it is given what was deployed and what is there, with what is there in place of each
+/// secret that stays the same.
+fn shown(object: &Json, there: Option<(&Json, &Json)>) -> Json {
     let mut object = object.clone();
     if is_secret(&object)
         && let Some(Json::Object(entries)) = object.as_object_mut().and_then(|fields| fields.remove("stringData"))
     {
         let encoded = entries.into_iter().map(|(name, entry)| {
             let text = entry.as_str().unwrap_or_default();
+            if placeholder_of(text).is_none() {
+                return (name, Json::from(STANDARD.encode(text)));
+            }
+            let kept = there.filter(|(deployed, _)| deployed["stringData"][&name] == entry);
+            let kept = kept.and_then(|(_, live)| live["data"].get(&name)).cloned();
             // Types such as kubernetes.io/dockerconfigjson want JSON.
-            let text = if placeholder_of(text).is_some() { "{}" } else { text };
-            (name, Json::from(STANDARD.encode(text)))
+            (name, kept.unwrap_or_else(|| STANDARD.encode("{}").into()))
         });
         let encoded: Vec<_> = encoded.collect();
         match object.get_mut("data").and_then(Json::as_object_mut) {
@@ -320,7 +338,10 @@ mod tests {
         let mut object = secret(2);
         assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said).len(), 1);
         assert_eq!(object, secret(2));
-        let asked = shown(&object);
+        let asked = shown(&object, None);
         assert_eq!((asked.get("stringData"), &asked["data"]["A"]), (None, &json!("e30=")));
+        let live = json!({"data": {"A": "eA=="}});
+        assert_eq!(shown(&secret(1), Some((&secret(1), &live)))["data"]["A"], "eA==", "it stays as it is");
+        assert_eq!(shown(&secret(2), Some((&secret(1), &live)))["data"]["A"], "e30=", "it changes");
     }
 }

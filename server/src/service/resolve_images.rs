@@ -5,9 +5,13 @@ use futures::{StreamExt as _, stream};
 use ropeway_domain::{Digest, model::Image};
 use ropeway_library::{
     Endpoint, Error as RegistryError, ImageName, Limits, Platform, Registry, RepositoryName,
-    copy::{self, CopyOptions},
+    copy::{self, CopyOptions, CopyPlan},
 };
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// Images that are looked for at the same time.
@@ -31,6 +35,8 @@ pub struct FoundImage {
     pub platforms: Vec<Platform>,
     /// Which platforms of an index are copied; none: the whole of it.
     pub chosen: Option<Vec<Platform>>,
+    /// The digests that it has there: its own, and those of the manifests that are copied.
+    pub manifests: BTreeSet<Digest>,
 }
 
 /// Where an image is.
@@ -145,6 +151,7 @@ async fn resolve(
                 source_digest: digest.clone(),
                 digest: digest.clone(),
                 bytes: plan.total_bytes,
+                manifests: manifests(&plan),
                 platforms: plan.platforms,
                 chosen: None,
             })
@@ -177,11 +184,17 @@ async fn resolve(
                 source_digest: domain_digest(&plan.source_digest),
                 digest: domain_digest(&plan.digest),
                 bytes: plan.total_bytes,
+                manifests: manifests(&plan),
                 platforms: plan.platforms,
                 chosen: chosen.map(<[Platform]>::to_vec),
             })
         }
     }
+}
+
+fn manifests(plan: &CopyPlan) -> BTreeSet<Digest> {
+    let all = plan.manifests.iter().map(|manifest| &manifest.digest).chain([&plan.source_digest]);
+    all.map(domain_digest).collect()
 }
 
 fn trouble(image: &Image, error: &RegistryError) -> ImageTrouble {

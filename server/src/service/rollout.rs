@@ -4,7 +4,7 @@
 use crate::{
     clusters::Reached,
     error::{Error, Result, UserError},
-    libraries::{PULL_SECRET, PullAccess},
+    libraries::PULL_SECRET,
     operation::{
         Action,
         action::{Apply, ApplyMode, Delete, DoomedObject, Effect, EnsureNamespace, PlannedObject, PullSecret},
@@ -146,7 +146,7 @@ pub fn steps(
     rollout: &Rollout,
     scope: &Scope,
     live: &[ClusterObject],
-    pull: Option<&PullAccess>,
+    pulls: bool,
     deadline_seconds: u32,
 ) -> Result<Vec<NewStep>, GraphError> {
     let application = &state.application;
@@ -175,13 +175,7 @@ pub fn steps(
         namespace: application.namespace.clone(),
         labels: namespace_labels(team),
         is_named_by_administrator: application.namespace != team.slug,
-        pull_secret: pull.map(|pull| PullSecret {
-            name: PULL_SECRET.to_owned(),
-            owner: team.id.to_string(),
-            registry: pull.registry.clone(),
-            username: pull.username.clone(),
-            password: pull.password,
-        }),
+        pull_secret: pulls.then(|| PullSecret { name: PULL_SECRET.to_owned(), owner: team.id.to_string() }),
     });
     let shared = objects_of(Owner::Application);
     let mut before = BTreeSet::new();

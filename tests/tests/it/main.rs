@@ -12,4 +12,5 @@ mod live;
 mod main_job;
 mod migrations;
 mod owners;
+mod resources;
 mod schema;
