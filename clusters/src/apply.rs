@@ -1,7 +1,7 @@
 //! Changes objects by server-side apply, within bounds.
 
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Cluster, Error, FIELD_MANAGER, FieldConflict, ObjectRef, Resource,
@@ -115,11 +115,12 @@ impl Cluster {
             None if owner.may_create => {}
             None => return Err(Error::NotFound { object: reference.to_string() }),
         }
-        let answer = self.patch(&reference, &resource, &document, options.force, options.dry_run).await?;
+        // What is not there yet has no fields to take over; if it is there by now, it is somebody's.
+        let force = options.force && live.is_some();
+        let answer = self.patch(&reference, &resource, &document, force, options.dry_run).await?;
         let created = answer.code == StatusCode::CREATED;
         if live.is_none() && !created && !options.dry_run {
-            // Somebody made it since we looked; whose it is will be seen when it is tried again.
-            return Err(Error::Conflict { object: reference.to_string(), fields: Vec::new() });
+            return Err(self.made_meanwhile(&reference, &resource, &answer.value).await);
         }
         let changed = match &live {
             None => true,
@@ -136,6 +137,29 @@ impl Cluster {
             changed,
             object: answer.value,
         })
+    }
+
+    /// The error for an object that was made between our look and our change. One that somebody else made gets back
+    /// what it was: our fields, the label among them, would make it ours at the next look. One that another worker of
+    /// ours made is seen when it is tried again.
+    async fn made_meanwhile(&self, reference: &ObjectRef, resource: &Resource, found: &Value) -> Error {
+        if !is_written_by_others(found) {
+            return Error::Conflict { object: reference.to_string(), fields: Vec::new() };
+        }
+        let mut nothing = json!({"apiVersion": reference.api_version, "kind": reference.kind,
+                                 "metadata": {"name": reference.name, "uid": uid(found)}});
+        if let Some(namespace) = &reference.namespace {
+            nothing["metadata"]["namespace"] = namespace.as_str().into();
+        }
+        if let Err(error) = self.patch(reference, resource, &nothing, false, false).await {
+            tracing::warn!(
+                cluster.name = self.name(),
+                object = %reference,
+                error = &error as &dyn std::error::Error,
+                "an object that somebody else made kept fields of ours"
+            );
+        }
+        Error::Foreign { object: reference.to_string(), owner: None }
     }
 
     /// Finds out what applying an object would meet, without changing anything and whoever owns it: the caller judges
@@ -251,6 +275,13 @@ pub(crate) fn check_owner(reference: &ObjectRef, live: &Value, owner: &OwnerChec
             found: live_uid.map(str::to_owned),
         }),
     }
+}
+
+/// Whether anybody else than us wrote an object itself, and not only its status.
+fn is_written_by_others(object: &Value) -> bool {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    entries.filter(|entry| text(entry, "subresource").is_empty()).any(|entry| text(entry, "manager") != FIELD_MANAGER)
 }
 
 /// What of an object a change would be about.

@@ -64,6 +64,18 @@ impl Cluster {
         uid: &str,
         propagation: Propagation,
     ) -> Result<Deleted, Error> {
+        self.delete_exactly(reference, uid, None, propagation).await
+    }
+
+    /// Deletes the object with this UID, whoever owns it. Where a version is given and the object is of another one by
+    /// now, that is an [`Error::Conflict`].
+    pub(crate) async fn delete_exactly(
+        &self,
+        reference: &ObjectRef,
+        uid: &str,
+        version: Option<&str>,
+        propagation: Propagation,
+    ) -> Result<Deleted, Error> {
         reference.check()?;
         let resource = self.resource(&reference.kind()).await?;
         let path = resource.path(reference.namespace.as_deref(), Some(&reference.name));
@@ -72,8 +84,11 @@ impl Cluster {
             Propagation::Foreground => "Foreground",
             Propagation::Orphan => "Orphan",
         };
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy,
-                             "preconditions": {"uid": uid}});
+        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy,
+                                 "preconditions": {"uid": uid}});
+        if let Some(version) = version {
+            options["preconditions"]["resourceVersion"] = version.into();
+        }
         let described = reference.to_string();
         match self.ask(Ask::json(Method::DELETE, path, &options, &described)?).await {
             Ok(_) => Ok(Deleted::Requested),

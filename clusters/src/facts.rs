@@ -37,8 +37,8 @@ pub struct ClusterFacts {
     pub zones: BTreeSet<String>,
     /// The nodes; None if they may not be read.
     pub nodes: Option<NodeTotals>,
-    /// Storage classes, by name.
-    pub storage_classes: Vec<StorageClass>,
+    /// Storage classes, by name; None if they may not be read.
+    pub storage_classes: Option<Vec<StorageClass>>,
     /// Ingress classes, by name.
     pub ingress_classes: Vec<String>,
     /// The ingress class that is used when none is named. Two defaults are none.
@@ -102,7 +102,7 @@ impl Cluster {
             self.readable(Kind::new("storage.k8s.io/v1", "StorageClass"), MAX_CLASSES),
             self.readable(Kind::new("networking.k8s.io/v1", "IngressClass"), MAX_CLASSES),
         );
-        let (nodes, storage, ingress) = (nodes?, storage?.unwrap_or_default(), ingress?.unwrap_or_default());
+        let (nodes, storage, ingress) = (nodes?, storage?, ingress?.unwrap_or_default());
         let ready: Vec<&Value> = nodes.iter().flatten().filter(|node| is_ready(node)).collect();
         let labels_of = |names: &[&str]| -> BTreeSet<String> {
             let found = |node: &&Value| names.iter().find_map(|name| crate::label(node, name)).map(str::to_owned);
@@ -118,8 +118,11 @@ impl Cluster {
         };
         let default = "ingressclass.kubernetes.io/is-default-class";
         let defaults: Vec<&Value> = ingress.iter().filter(|class| is_default(class, default)).collect();
-        let mut storage_classes: Vec<StorageClass> = storage.into_iter().map(storage_class).collect();
-        storage_classes.sort_by(|a, b| a.name.cmp(&b.name));
+        let storage_classes = storage.map(|classes| {
+            let mut classes: Vec<StorageClass> = classes.into_iter().map(storage_class).collect();
+            classes.sort_by(|a, b| a.name.cmp(&b.name));
+            classes
+        });
         let mut ingress_classes: Vec<String> = ingress.iter().map(name).collect();
         ingress_classes.sort();
         Ok(ClusterFacts {

@@ -24,6 +24,15 @@ pub fn field<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     Some(value)
 }
 
+/// Gives a field that an object has another value. False, and nothing changes, where it has none or the path is not
+/// understood.
+pub fn replace_field(object: &mut Value, path: &str, value: Value) -> bool {
+    let Some(steps) = steps(object, path) else { return false };
+    let Some(place) = reach(object, steps) else { return false };
+    *place = value;
+    true
+}
+
 /// Takes a field out of an object, or an entry out of a list. False, and nothing changes, where the object has none or
 /// the path is not understood, and where the field tells the entries of a list apart.
 pub fn remove_field(object: &mut Value, path: &str) -> bool {
@@ -34,17 +43,7 @@ pub fn remove_field(object: &mut Value, path: &str) -> bool {
     {
         return false;
     }
-    let mut value = object;
-    for step in steps {
-        let inner = match step {
-            Step::Field(name) => value.get_mut(name),
-            Step::Entry(index) => value.get_mut(index),
-        };
-        match inner {
-            Some(inner) => value = inner,
-            None => return false,
-        }
-    }
+    let Some(value) = reach(object, steps) else { return false };
     match (value, last) {
         (Value::Object(fields), Step::Field(name)) => fields.remove(&name).is_some(),
         (Value::Array(entries), Step::Entry(index)) if index < entries.len() => {
@@ -53,6 +52,17 @@ pub fn remove_field(object: &mut Value, path: &str) -> bool {
         }
         _ => false,
     }
+}
+
+fn reach(object: &mut Value, steps: Vec<Step>) -> Option<&mut Value> {
+    let mut value = object;
+    for step in steps {
+        value = match step {
+            Step::Field(name) => value.get_mut(name)?,
+            Step::Entry(index) => value.get_mut(index)?,
+        };
+    }
+    Some(value)
 }
 
 /// Whether the last bracket of a path names this field as a key of its entry.
@@ -181,6 +191,16 @@ mod tests {
         ] {
             assert_eq!(field(&object, path), expected.as_ref(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_value_is_exchanged_where_there_is_one() {
+        let mut object = deployment();
+        assert!(replace_field(&mut object, ".spec.replicas", json!(5)));
+        assert!(!replace_field(&mut object, ".spec.paused", json!(true)));
+        let mut expected = deployment();
+        expected["spec"]["replicas"] = json!(5);
+        assert_eq!(object, expected);
     }
 
     #[test]

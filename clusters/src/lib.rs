@@ -45,7 +45,7 @@ pub use delete::{Deleted, Preconditions, Propagation};
 pub use discovery::Resource;
 pub use error::{Cause, Error, FieldConflict, Refusal};
 pub use facts::{ClusterFacts, NodeTotals, StorageClass};
-pub use field_path::{field, remove_field};
+pub use field_path::{field, remove_field, replace_field};
 pub use follow::ClusterEvent;
 pub use namespace::NamespaceState;
 pub use object::{Kind, ObjectRef, label, labels, strip_managed_fields, uid};

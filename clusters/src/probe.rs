@@ -1,6 +1,10 @@
 //! Finds out from inside a cluster whether its nodes can pull an image: with a pod that lives for seconds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use backon::{ConstantBuilder, Retryable};
 use chrono::{DateTime, Utc};
@@ -29,7 +33,7 @@ const POD_SECONDS: u32 = 600;
 const CLEAN_UP: Duration = Duration::from_secs(15);
 
 /// States in which a container waits because its image cannot be had.
-const NOT_PULLED: [&str; 6] = [
+pub(crate) const NOT_PULLED: [&str; 6] = [
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
@@ -38,8 +42,11 @@ const NOT_PULLED: [&str; 6] = [
     "RegistryUnavailable",
 ];
 
+/// Those of them that no further attempt changes.
+const NEVER_PULLED: [&str; 2] = ["InvalidImageName", "ErrImageNeverPull"];
+
 /// States in which a container waits after its image was pulled.
-const PULLED: [&str; 5] = [
+pub(crate) const PULLED: [&str; 5] = [
     "CreateContainerConfigError",
     "CreateContainerError",
     "RunContainerError",
@@ -124,13 +131,28 @@ impl Cluster {
                 selector: None,
                 details: true,
             };
-            let judge = |seen: Arc<[Observed]>| async move { judge(&seen) };
-            let (reachable, reason) = match self.watch_until(&watch, request.deadline, judge).await {
-                Ok(found) => found,
-                Err(Error::Failed { reason }) => (false, reason),
-                // The cluster itself answered, and no node pulled the image in time.
-                Err(Error::Timeout { last: Some(last), .. }) => (false, format!("not within the time given: {last}")),
-                Err(other) => return Err(other),
+            let refused = Mutex::new(None);
+            let judge = |seen: Arc<[Observed]>| {
+                let found = match judge(&seen) {
+                    Seen::Known(reachable, reason) => Verdict::Done((reachable, reason)),
+                    Seen::NotPulled(reason) => {
+                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+                        Verdict::Continue(reason)
+                    }
+                    Seen::Nothing(reason) => Verdict::Continue(reason),
+                    Seen::Over(reason) => Verdict::Fail(reason),
+                };
+                async move { found }
+            };
+            let waited = self.watch_until(&watch, request.deadline, judge).await;
+            let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let (reachable, reason) = match (waited, refused) {
+                (Ok(found), _) => found,
+                // A node tried, again and again. That no node tried, or the cluster did not answer, tells nothing.
+                (Err(Error::Timeout { .. } | Error::Failed { .. }), Some(reason)) => {
+                    (false, format!("not within the time given: {reason}"))
+                }
+                (Err(other), _) => return Err(other),
             };
             Ok(ProbeOutcome { architecture: architecture.clone(), reachable, reason: bounded_to(&reason, 500) })
         });
@@ -254,29 +276,43 @@ fn probe_pod(name: &str, image: &str, secret: Option<&str>, architecture: Option
     pod
 }
 
+/// What a pod tells of its image.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// Whether it can be pulled, and how that is known.
+    Known(bool, String),
+    /// A node could not pull it, and tries again.
+    NotPulled(String),
+    /// Nothing yet.
+    Nothing(String),
+    /// Nothing, and the pod has ended.
+    Over(String),
+}
+
 /// Whether the pod's image was pulled.
-fn judge(seen: &[Observed]) -> Verdict<(bool, String)> {
+fn judge(seen: &[Observed]) -> Seen {
     let Some((observed, pod)) = seen.first().and_then(|one| Some((one, one.object.as_ref()?))) else {
-        return Verdict::Continue("the probe pod does not exist".into());
+        return Seen::Nothing("the probe pod does not exist".into());
     };
     let container = pod.pointer("/status/containerStatuses/0");
     let state = |path: &str| container.and_then(|container| container.pointer(path)).and_then(Value::as_str);
     let waiting = state("/state/waiting/reason").unwrap_or_default();
     let has = |state: &str| container.and_then(|container| container.pointer(state)).is_some_and(Value::is_object);
     if has("/state/running") || has("/state/terminated") || has("/lastState/terminated") || PULLED.contains(&waiting) {
-        return Verdict::Done((true, "a node pulled the image".into()));
+        return Seen::Known(true, "a node pulled the image".into());
     }
     if NOT_PULLED.contains(&waiting) {
         let message = state("/state/waiting/message").filter(|message| !message.is_empty());
         let event = observed.events.iter().rev().find(|event| event["reason"] == "Failed");
         let message = message.or_else(|| event?.get("message")?.as_str()).unwrap_or("no reason was given");
-        return Verdict::Done((false, format!("{waiting}: {message}")));
+        let reason = format!("{waiting}: {message}");
+        return if NEVER_PULLED.contains(&waiting) { Seen::Known(false, reason) } else { Seen::NotPulled(reason) };
     }
     let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or("Pending");
     if phase == "Failed" {
         let message =
             pod.pointer("/status/message").and_then(Value::as_str).unwrap_or("the pod was refused by its node");
-        return Verdict::Fail(message.to_owned());
+        return Seen::Over(message.to_owned());
     }
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
     let unscheduled = conditions
@@ -284,7 +320,7 @@ fn judge(seen: &[Observed]) -> Verdict<(bool, String)> {
         .flatten()
         .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
     let message = unscheduled.and_then(|condition| condition.get("message")?.as_str());
-    Verdict::Continue(message.map_or_else(
+    Seen::Nothing(message.map_or_else(
         || if waiting.is_empty() { format!("the pod is {phase}") } else { format!("the container is {waiting}") },
         |message| format!("no node takes the pod: {message}"),
     ))
@@ -294,7 +330,7 @@ fn judge(seen: &[Observed]) -> Verdict<(bool, String)> {
 mod tests {
     use super::*;
 
-    fn verdict(status: &Value) -> Verdict<(bool, String)> {
+    fn verdict(status: &Value) -> Seen {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "status": status});
         let reference = ObjectRef::of(&pod).expect("reference");
         judge(&[Observed { reference, object: Some(pod), pods: Vec::new(), events: Vec::new() }])
@@ -308,21 +344,27 @@ mod tests {
             json!({"waiting": {"reason": "CreateContainerError"}}),
         ] {
             let found = verdict(&json!({"containerStatuses": [{"state": state}]}));
-            assert!(matches!(found, Verdict::Done((true, _))), "{found:?}");
+            assert!(matches!(found, Seen::Known(true, _)), "{found:?}");
         }
     }
 
     #[test]
     fn an_image_that_was_not_pulled_is_told_with_the_reason() {
-        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "connection refused"}});
-        let found = verdict(&json!({"containerStatuses": [{"state": waiting}]}));
-        assert_eq!(found, Verdict::Done((false, "ErrImagePull: connection refused".into())));
+        let waiting = |reason: &str| {
+            let state = json!({"waiting": {"reason": reason, "message": "connection refused"}});
+            verdict(&json!({"containerStatuses": [{"state": state}]}))
+        };
+        // The next attempt may succeed.
+        for reason in ["ErrImagePull", "ImagePullBackOff"] {
+            assert_eq!(waiting(reason), Seen::NotPulled(format!("{reason}: connection refused")));
+        }
+        assert_eq!(waiting("InvalidImageName"), Seen::Known(false, "InvalidImageName: connection refused".into()));
     }
 
     #[test]
     fn a_pod_without_a_node_is_waited_for() {
         let found = verdict(&json!({"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]}));
-        assert_eq!(found, Verdict::Continue("no node takes the pod: 0/3 nodes are available".into()));
+        assert_eq!(found, Seen::Nothing("no node takes the pod: 0/3 nodes are available".into()));
     }
 }

@@ -83,7 +83,15 @@ impl Cluster {
     /// Reads on from where the sum is. Dropped in the middle, it loses no more than a page.
     async fn read_pods(&self, sum: &mut Sum) -> Read {
         loop {
-            let Ok(page) = self.page_of_pods(sum.after.as_deref()).await else { return Read::Never };
+            let page = match self.page_of_pods(sum.after.as_deref()).await {
+                Ok(page) => page,
+                // Where a page ended is known for some minutes only, and looks may be further apart.
+                Err(Error::Expired) if sum.after.is_some() => {
+                    *sum = Sum { slices: sum.slices, ..Sum::default() };
+                    continue;
+                }
+                Err(_) => return Read::Never,
+            };
             sum.pods += page.items.len();
             for pod in page.items.iter().filter(|pod| !is_over(pod)) {
                 let Some(node) = pod.pointer("/spec/nodeName").and_then(Value::as_str) else { continue };

@@ -77,7 +77,8 @@ pub(crate) fn error_of(about: About<'_>, code: StatusCode, status: &Status, retr
         }
         410 => Error::Expired,
         413 => Error::TooLarge { what: object(), limit_bytes: 3 * 1024 * 1024 },
-        400 | 422 => invalid(about, status),
+        // 501: nothing that is asked again brings what the cluster does not have.
+        400 | 422 | 501 => invalid(about, status),
         // The answer to an unknown field of a typed object in some versions.
         500 if status.message.contains("failed to create typed patch object") => invalid(about, status),
         429 | 500..=599 => {
@@ -112,6 +113,10 @@ fn invalid(about: About<'_>, status: &Status) -> Error {
             .collect();
         bounded(&format!("{} was not accepted: {}", about.object, text.join("; ")))
     };
+    // The UID is sent to name the object that is meant.
+    if causes.iter().any(|cause| cause.field == "metadata.uid" && cause.message.contains("field is immutable")) {
+        return Error::Replaced { object: about.object.to_owned(), recorded: None, found: None };
+    }
     let immutable = |text: &str| IMMUTABLE.iter().any(|marker| text.contains(marker));
     let is_immutable =
         if causes.is_empty() { immutable(&status.message) } else { causes.iter().any(|c| immutable(&c.message)) };
@@ -211,6 +216,20 @@ mod tests {
             Error::Immutable { .. }
         ));
         assert!(matches!(error(422, answer("Required value")), Error::Invalid { .. }));
+    }
+
+    #[test]
+    fn an_object_of_another_uid_is_another_object() {
+        let cause = json!({"field": "metadata.uid", "message": "Invalid value: \"x\": field is immutable"});
+        let answer = json!({"message": "x is invalid", "reason": "Invalid", "details": {"causes": [cause]}});
+        assert!(matches!(error(422, answer), Error::Replaced { .. }));
+    }
+
+    #[test]
+    fn what_a_cluster_does_not_have_is_not_asked_for_again() {
+        let error = error(501, json!({"message": "mirrors are not supported", "reason": "NotImplemented"}));
+        assert!(matches!(&error, Error::Invalid { message, .. } if message.contains("mirrors are not supported")));
+        assert!(!error.retryable() && !error.transient());
     }
 
     #[test]

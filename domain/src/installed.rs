@@ -105,6 +105,11 @@ impl Installed {
         self.rekeyed(&components, &resources)
     }
 
+    /// The ConfigMap or Secret of a name among the resources.
+    pub fn configuration(&self, kind: &str, name: &str) -> Option<&Resource<Value>> {
+        self.resources.values().map(|one| &one.spec).find(|spec| spec.is_object("v1", kind, name))
+    }
+
     fn rekeyed(
         &self,
         components: &BTreeMap<ComponentKey, ComponentKey>,
@@ -143,6 +148,19 @@ impl Component<Value> {
         variables.chain(self.config_files.iter().map(|file| &file.content))
     }
 
+    /// How it needs another component, for people; none where it does not.
+    pub fn need_of(&self, other: ComponentKey) -> Option<&'static str> {
+        if self.dependencies.contains(&other) {
+            Some("depends on")
+        } else if self.volumes.iter().any(|volume| volume.shared_from == Some(other)) {
+            Some("mounts a volume of")
+        } else if self.hosts().contains(&other) {
+            Some("names the host of")
+        } else {
+            None
+        }
+    }
+
     /// The components that its texts name, as hosts.
     pub fn hosts(&self) -> BTreeSet<ComponentKey> {
         let texts = self.values().filter_map(|value| match value {
@@ -150,5 +168,32 @@ impl Component<Value> {
             Value::Sealed { .. } => None,
         });
         self.command.iter().chain(&self.arguments).chain(texts).flat_map(Text::hosts).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value as Json, json};
+
+    #[test]
+    fn a_component_is_needed_in_three_ways() {
+        let (other, third) = (ComponentKey(Uuid::from_u128(2)), ComponentKey(Uuid::from_u128(3)));
+        let need = |more: Json| {
+            let mut json = json!({
+                "key": Uuid::from_u128(1), "name": "web", "slug": "web", "kind": "Deployment",
+                "image": {"reference": "web:1"},
+                "scale": {"rule": {"minReplicas": 1, "maxReplicas": 1, "step": 1}, "replicas": 1},
+            });
+            json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let component: Component<Value> = serde_json::from_value(json).unwrap();
+            assert_eq!(component.need_of(third), None);
+            component.need_of(other)
+        };
+        let shared = json!({"name": "data", "mountPath": "/data", "kind": "shared", "sharedFrom": other});
+        assert_eq!(need(json!({})), None);
+        assert_eq!(need(json!({"dependencies": [other]})), Some("depends on"));
+        assert_eq!(need(json!({"volumes": [shared]})), Some("mounts a volume of"));
+        assert_eq!(need(json!({"command": [["http://", {"host": other}]]})), Some("names the host of"));
     }
 }

@@ -26,8 +26,8 @@ pub struct ClusterFacts {
     pub kubernetes_version: String,
     /// Of its nodes, such as `amd64`; empty: not known.
     pub architectures: BTreeSet<String>,
-    /// Its storage classes.
-    pub storage_classes: Vec<StorageClassFacts>,
+    /// The names of its storage classes; none: not known. Which of them serves a volume, its driver decides.
+    pub storage_classes: Option<BTreeSet<String>>,
     /// `group/version/Kind`, `version/Kind` for the core group; empty: not known.
     pub api_resources: BTreeSet<String>,
     /// Memory of its nodes less what pods have set aside, in bytes; none: not known.
@@ -40,18 +40,6 @@ pub struct ClusterFacts {
     pub features: BTreeSet<String>,
     /// Whose cluster it is, where its driver is that of a provider.
     pub provider: Option<Provider>,
-}
-
-/// What is known of a storage class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StorageClassFacts {
-    /// Its name.
-    pub name: String,
-    /// Whether claims that name no class get it.
-    pub is_default: bool,
-    /// Whether many pods on many nodes can write its volumes; none: not known.
-    pub many_writers: Option<bool>,
 }
 
 /// The record of the last check whether a cluster reaches the library.
@@ -77,6 +65,8 @@ pub struct Wanted<'a, V> {
     pub components: Vec<&'a Component<V>>,
     /// The components that are there already and get another image or other probes.
     pub changed: Vec<&'a Component<V>>,
+    /// The components that are there already, each with those of its volumes only that are new.
+    pub extended: Vec<Component<V>>,
     /// The Kubernetes resources that are new in the cluster.
     pub resources: Vec<&'a Resource<V>>,
     /// The names that the components get in the cluster.
@@ -98,7 +88,7 @@ pub struct Surroundings {
     pub application_slugs: BTreeSet<String>,
     /// The names of the claims in the namespace.
     pub claims: BTreeSet<String>,
-    /// The claims that the installation takes over.
+    /// The claims that may be used: those that the installation takes over, and those of components that are there.
     pub taken_over: BTreeSet<String>,
     /// Kubernetes resources, as `apiVersion/Kind/name`, that are there and not ours.
     pub foreign_objects: BTreeSet<String>,
@@ -121,9 +111,11 @@ pub fn preflight<V>(facts: &ClusterFacts, wanted: &Wanted<'_, V>, around: &Surro
         architecture(facts, component, wanted.platforms.get(&component.key), &mut found);
         probes(facts, component, &mut found);
     }
-    for component in &wanted.components {
+    for component in wanted.components.iter().copied().chain(&wanted.extended) {
         volumes(facts, component, &mut found);
         claims(component, wanted.names.get(&component.key), around, &mut found);
+    }
+    for component in &wanted.components {
         for foreign in foreign_annotations(&component.attributes) {
             if facts.provider != Some(foreign.provider) {
                 found.warnings.push(format!("{}: {foreign}", component.name));
@@ -222,17 +214,11 @@ fn volumes<V>(facts: &ClusterFacts, component: &Component<V>, found: &mut Prefli
             let message = format!("{what} needs storage with {writers}, which the driver of {} lacks", facts.name);
             found.block("FEATURE_MISSING", Some(component.key), message);
         }
-        let chosen: Vec<&StorageClassFacts> = match &volume.storage_class {
-            Some(name) => facts.storage_classes.iter().filter(|class| class.name == *name).collect(),
-            None => facts.storage_classes.iter().collect(),
-        };
-        if chosen.is_empty() {
+        let Some(classes) = &facts.storage_classes else { continue };
+        if volume.storage_class.as_ref().map_or(classes.is_empty(), |name| !classes.contains(name)) {
             let class = volume.storage_class.as_ref().map_or(String::new(), |name| format!(" {name}"));
             let message = format!("{what} needs a storage class{class}, and {} has none", facts.name);
             found.block("STORAGE_CLASS_MISSING", Some(component.key), message);
-        } else if volume.kind == VolumeKind::Shared && chosen.iter().all(|class| class.many_writers == Some(false)) {
-            let message = format!("{what} needs a storage class with many writers, and {} has none", facts.name);
-            found.block("ACCESS_MODE", Some(component.key), message);
         }
     }
 }

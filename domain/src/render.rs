@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     installed::{Installed, InstalledComponent, InstalledResource},
     key::{ComponentKey, ResourceKey},
-    model::{ConfigFile, Image, Value, Volume},
+    model::{Component, ConfigFile, Image, Value, Volume, VolumeKind},
     preflight::claim_name,
     rendering::{
         ApplicationModel, ApplicationNaming, ComponentModel, ConfigFileModel, EnvironmentModel, ModelValue,
@@ -15,6 +15,7 @@ use crate::{
     },
     text::Text,
 };
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -63,6 +64,16 @@ pub enum RenderError {
         /// Whose it should be.
         owner: ComponentKey,
     },
+    /// A component mounts a disk of another one.
+    #[error("{component} mounts the volume {volume} of the component {owner}, which has only one writer")]
+    OneWriter {
+        /// Which mounts it.
+        component: String,
+        /// The name of the volume.
+        volume: String,
+        /// Whose it is.
+        owner: ComponentKey,
+    },
 }
 
 /// The model of an application for a driver, in the keys of the application. The same state gives the same model.
@@ -101,7 +112,8 @@ impl All<'_> {
         let environment = self.environment(installed)?;
         let config_files =
             spec.config_files.iter().map(|file| self.file(&spec.name, file)).collect::<Result<Vec<_>, _>>()?;
-        let content_hash = content_hash(&environment, &config_files);
+        let named = self.named_configuration(spec)?;
+        let content_hash = content_hash(&environment, &config_files, &named);
         Ok(ComponentModel {
             key: installed.own_key,
             installation: self.context.installations.get(&installed.own_key).copied(),
@@ -140,6 +152,20 @@ impl All<'_> {
             manifest: spec.manifest.clone(),
             secret_data: secret_data.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What the ConfigMaps and Secrets hold that a component's attributes name, of those that the application has.
+    fn named_configuration<'a>(&'a self, spec: &Component<Value>) -> Result<Vec<NamedConfiguration<'a>>, RenderError> {
+        let named = spec.named_configuration();
+        let found = named.iter().filter_map(|(kind, name)| self.installed.configuration(kind, name));
+        let content = found.map(|resource| {
+            let (data, binary_data, entries) = resource.content();
+            let entries = entries
+                .into_iter()
+                .map(|(name, value)| Ok((name, self.value(&resource.name, &format!("secretData/{name}"), value)?)));
+            Ok((&resource.kind, &resource.name, data, binary_data, entries.collect::<Result<_, RenderError>>()?))
+        });
+        content.collect()
     }
 
     /// The address of an image, and whether it is pulled from the library.
@@ -190,16 +216,16 @@ impl All<'_> {
         let claim = match volume.shared_from {
             None => None,
             Some(owner) => {
-                let found = self.installed.components.get(&owner).filter(|owner| {
-                    let own = |other: &Volume| other.name == volume.name && other.shared_from.is_none();
-                    owner.spec.volumes.iter().any(own)
+                let found = self.installed.components.get(&owner).and_then(|owner| {
+                    let own = |other: &&Volume| other.name == volume.name && other.shared_from.is_none();
+                    Some((&owner.cluster_name, owner.spec.volumes.iter().find(own)?.kind))
                 });
-                let found = found.ok_or_else(|| RenderError::UnknownVolume {
-                    component: component.to_owned(),
-                    volume: volume.name.clone(),
-                    owner,
-                })?;
-                Some(claim_name(&found.cluster_name, &volume.name))
+                let (component, name) = (component.to_owned(), volume.name.clone());
+                match found {
+                    Some((owner, VolumeKind::Shared)) => Some(claim_name(owner, &name)),
+                    Some(_) => return Err(RenderError::OneWriter { component, volume: name, owner }),
+                    None => return Err(RenderError::UnknownVolume { component, volume: name, owner }),
+                }
             }
         };
         Ok(VolumeModel {
@@ -235,16 +261,27 @@ impl All<'_> {
     }
 }
 
-/// Changes with the content of a file and with a secret of the environment: pods see neither by themselves. Plain
-/// variables stand in the pod template, which restarts its pods anyway.
-fn content_hash(environment: &[EnvironmentModel], files: &[ConfigFileModel]) -> String {
+/// Kind and name, plain entries, binary ones, and those of a Secret.
+type NamedConfiguration<'a> =
+    (&'a String, &'a String, Option<&'a Json>, Option<&'a Json>, BTreeMap<&'a str, ModelValue>);
+
+/// Changes with the content of a file, with a secret of the environment, and with what named resources hold: pods see
+/// none of them change. Plain variables stand in the pod template, which restarts its pods anyway.
+fn content_hash(
+    environment: &[EnvironmentModel],
+    files: &[ConfigFileModel],
+    named: &[NamedConfiguration<'_>],
+) -> String {
     let secrets: BTreeMap<&str, &ModelValue> = environment
         .iter()
         .filter(|variable| matches!(variable.value, ModelValue::Secret { .. }))
         .map(|variable| (variable.name.as_str(), &variable.value))
         .collect();
     let files: BTreeMap<&str, &ConfigFileModel> = files.iter().map(|file| (file.path.as_str(), file)).collect();
-    Digest::of_value(&(secrets, files)).hex()[..32].to_owned()
+    // Without any it is as it was before they counted, so that no pod is restarted for that.
+    let digest =
+        if named.is_empty() { Digest::of_value(&(secrets, files)) } else { Digest::of_value(&(secrets, files, named)) };
+    digest.hex()[..32].to_owned()
 }
 
 #[cfg(test)]

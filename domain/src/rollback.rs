@@ -5,7 +5,7 @@ use crate::{
     installed::{Installed, InstalledComponent, InstalledResource},
     key::{ComponentKey, ResourceKey},
     merge::{AcceptError, Class, Merge, Mode, merge_component, merge_resource, resource_name, resource_summary},
-    model::WorkloadKind,
+    model::{Resource, WorkloadKind},
     plan::LeftForPeople,
     secrets::Source,
     upgrade::dependents,
@@ -81,9 +81,14 @@ pub fn rollback(input: &RollbackInput<'_>) -> Result<RollbackOutcome, AcceptErro
     for (key, before) in &snapshot.resources {
         let name = resource_name(&before.spec);
         merge.enter(Owner::Resource(*key), &name);
-        match (written.resources.get(key), now.resources.get(key)) {
+        // The upgrade may have given it another key: it is the same object.
+        let is_it = |(_, one): &(&ResourceKey, &InstalledResource)| one.own_key == before.own_key;
+        let key_now = now.resources.iter().find(is_it).map_or(*key, |(key, _)| *key);
+        match (written.resources.get(&key_now), now.resources.get(&key_now)) {
             (base, Some(here)) => {
                 let base = base.unwrap_or(before);
+                let here = InstalledResource { spec: Resource { key: *key, ..here.spec.clone() }, ..here.clone() };
+                after.resources.remove(&key_now);
                 let one = InstalledResource {
                     own_key: here.own_key,
                     spec: merge_resource(&mut merge, Some(&base.spec), &before.spec, &here.spec),
@@ -104,7 +109,7 @@ pub fn rollback(input: &RollbackInput<'_>) -> Result<RollbackOutcome, AcceptErro
         }
     }
     for (key, added) in &written.resources {
-        if now.resources.contains_key(key) && !snapshot.resources.contains_key(key) {
+        if after.resources.contains_key(key) && !snapshot.resources.contains_key(key) {
             merge.enter(Owner::Resource(*key), &resource_name(&added.spec));
             leave(&mut merge, "resource", ADDED);
         }

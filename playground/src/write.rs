@@ -6,7 +6,7 @@ use crate::api::{default, strict, validate};
 use crate::apply::ownership::{self, Manager, Operation};
 use crate::kind::Kind;
 use crate::object::{deleting, has_finalizer, items, list_mut, map_mut, name, namespace, same, text};
-use crate::status::Status;
+use crate::status::{Cause, Status};
 use crate::store::{Key, Object, State};
 use crate::{admission, clock, unsupported};
 
@@ -220,6 +220,11 @@ pub(crate) fn apply(
         return Err(Status::conflict(key.kind, &key.name, why));
     }
     let merged = ownership::apply(key.kind, &old, &config, &manager, force, &clock::timestamp())?;
+    let uid = text(&config, "/metadata/uid");
+    if !uid.is_empty() && uid != text(&old, "/metadata/uid") {
+        let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+        return Err(Status::invalid(key.kind, &key.name, &[cause]));
+    }
     let owners = merged["metadata"]["managedFields"].clone();
     let (mut new, warnings) = strict::decode(key.kind, &key.namespace, merged, Unknown::Ignore)?;
     keep(key.kind, part, &old, &mut new);
@@ -391,7 +396,7 @@ pub(crate) fn delete(state: &mut State, key: &Key, how: &Deletion, dry_run: bool
         (other, _) => {
             let other = other.unwrap_or_default();
             let known = ["Background", "Foreground", "Orphan"];
-            let cause = crate::status::Cause::unsupported("propagationPolicy", other, &known);
+            let cause = Cause::unsupported("propagationPolicy", other, &known);
             return Err(Status::invalid_options("DeleteOptions", &[cause]));
         }
     };

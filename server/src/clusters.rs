@@ -14,7 +14,7 @@ use crate::{
 use ropeway_clusters::{Access, Clock as BreakerClock, Cluster, ClusterFacts, Limits};
 use ropeway_domain::{
     SecretId,
-    preflight::{self, LibraryReach, StorageClassFacts},
+    preflight::{self, LibraryReach},
 };
 use ropeway_drivers::{Driver, Engine, Limits as DriverLimits, Target};
 use std::{
@@ -172,7 +172,8 @@ impl Reached {
             kubernetes_version: facts.map(|facts| facts.version.clone()).unwrap_or_default(),
             api_resources: facts.map(|facts| facts.api_resources.iter().cloned().collect()).unwrap_or_default(),
             storage_classes: facts
-                .map(|facts| facts.storage_classes.iter().map(|class| class.raw.clone()).collect())
+                .and_then(|facts| facts.storage_classes.as_ref())
+                .map(|classes| classes.iter().map(|class| class.raw.clone()).collect())
                 .unwrap_or_default(),
             config: self.row.config.0.clone(),
         }
@@ -191,7 +192,8 @@ impl Reached {
             known.architectures.clone_from(&facts.architectures);
             known.api_resources.clone_from(&facts.api_resources);
             known.free_memory = facts.nodes.as_ref().and_then(free_memory);
-            known.storage_classes = facts.storage_classes.iter().map(storage_class).collect();
+            let classes = facts.storage_classes.as_ref();
+            known.storage_classes = classes.map(|classes| classes.iter().map(|class| class.name.clone()).collect());
         }
         known
     }
@@ -216,8 +218,4 @@ fn weakness(facts: &ClusterFacts) -> Option<String> {
 
 fn free_memory(nodes: &ropeway_clusters::NodeTotals) -> Option<u64> {
     Some(nodes.allocatable_memory_bytes.saturating_sub(nodes.requested_memory_bytes?))
-}
-
-fn storage_class(class: &ropeway_clusters::StorageClass) -> StorageClassFacts {
-    StorageClassFacts { name: class.name.clone(), is_default: class.is_default, many_writers: None }
 }

@@ -1,6 +1,10 @@
 //! Sealing secrets: XChaCha20-Poly1305 with a key from a file that is made at the first start.
 
 use crate::clock;
+use blake2::{
+    Blake2bMac,
+    digest::{Mac, consts::U32},
+};
 use chacha20poly1305::{
     Key, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, KeyInit as _, Payload},
@@ -23,7 +27,12 @@ pub struct Secret(Zeroizing<String>);
 
 /// Seals and opens secrets.
 #[derive(Clone)]
-pub struct Sealer(Arc<XChaCha20Poly1305>);
+pub struct Sealer(Arc<Keyed>);
+
+struct Keyed {
+    cipher: XChaCha20Poly1305,
+    hash: Blake2bMac<U32>,
+}
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +109,18 @@ impl Sealer {
         if key.len() != KEY_BYTES {
             return Err(SealError::Length { path: path.to_owned(), found: key.len() });
         }
-        Ok(Self(Arc::new(XChaCha20Poly1305::new(Key::from_slice(&key)))))
+        // Not the key itself: each has one use.
+        let root = <Blake2bMac<U32> as Mac>::new_from_slice(&key).map_err(|_| SealError::Seal)?;
+        let hash_key = Zeroizing::new(<[u8; 32]>::from(root.chain_update(b"hashes").finalize().into_bytes()));
+        let hash = <Blake2bMac<U32> as Mac>::new_from_slice(&*hash_key).map_err(|_| SealError::Seal)?;
+        Ok(Self(Arc::new(Keyed { cipher: XChaCha20Poly1305::new(Key::from_slice(&key)), hash })))
     }
 
     /// Seals a value for one row: `context`, such as the row's id, must be the same when it is opened.
     pub fn seal(&self, context: &[u8], value: &Secret) -> Result<Vec<u8>, SealError> {
         let nonce = clock::random_bytes::<NONCE_BYTES>();
         let payload = Payload { msg: value.expose().as_bytes(), aad: context };
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::Seal)?;
+        let sealed = self.0.cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::Seal)?;
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -115,8 +128,13 @@ impl Sealer {
     pub fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Secret, SealError> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(SealError::Open)?;
         let payload = Payload { msg: sealed, aad: context };
-        let value = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Open)?;
+        let value = self.0.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Open)?;
         String::from_utf8(value).map(Secret::new).map_err(|_| SealError::Open)
+    }
+
+    /// A hash, in hexadecimal, that only this key can make: nobody can find out by trying what it is of.
+    pub fn hash(&self, value: &[u8]) -> String {
+        hex::encode(self.0.hash.clone().chain_update(value).finalize().into_bytes())
     }
 }
 
@@ -169,6 +187,17 @@ mod tests {
         assert!(matches!(other.unseal(b"row 1", &sealed), Err(SealError::Open)));
         assert!(matches!(sealer.unseal(b"row 1", &sealed[..10]), Err(SealError::Open)));
         assert_eq!(format!("{:?}", Secret::new("canary")), "(secret)");
+    }
+
+    #[test]
+    fn a_hash_is_the_same_with_the_same_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Sealer::open(&folder.path().join("key")).unwrap();
+        let again = Sealer::open(&folder.path().join("key")).unwrap();
+        let other = Sealer::open(&folder.path().join("other")).unwrap();
+        assert_eq!(sealer.hash(b"canary"), again.hash(b"canary"));
+        assert_ne!(sealer.hash(b"canary"), sealer.hash(b"canary 2"));
+        assert_ne!(sealer.hash(b"canary"), other.hash(b"canary"));
     }
 
     #[test]

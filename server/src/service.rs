@@ -66,6 +66,7 @@ pub mod retry_rollout;
 pub mod roll_back_failures;
 pub mod roll_back_upgrade;
 pub mod rollout;
+pub mod running_images;
 pub mod set_kubernetes_resource;
 pub mod set_member;
 pub mod set_team_member;

@@ -26,6 +26,8 @@ pub mod sealed_value;
 pub mod step;
 pub mod team;
 pub mod template;
+#[cfg(test)]
+pub mod test_database;
 pub mod types;
 pub mod user;
 pub mod version;

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chrono::DateTime;
 use ropeway_clusters::{Error, Observed, Preconditions, Verdict, Watch, labels};
 use serde_json::{Value, json};
 
@@ -42,7 +43,11 @@ async fn settle(at: &TestCluster, preconditions: &Preconditions) -> Result<BTree
         .watch_until(&watched, soon(60), |seen: Arc<[Observed]>| {
             let deleted = Arc::clone(&deleted);
             async move {
-                let gone = at.cluster.delete_stuck_pods(&seen[0].reference, preconditions).await.expect("deleted");
+                let gone = at
+                    .cluster
+                    .delete_stuck_pod(&seen[0].reference, preconditions, DateTime::UNIX_EPOCH)
+                    .await
+                    .expect("deleted");
                 deleted.lock().expect("names").extend(gone);
                 let set = seen[0].object.as_ref().expect("it exists");
                 let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
@@ -72,8 +77,8 @@ async fn broken_and_rolled_back(at: &TestCluster) -> Preconditions {
     })
     .await;
     let reference = at.reference("apps/v1", "StatefulSet", "db");
-    let left = at.cluster.delete_stuck_pods(&reference, &ours).await.expect("looked at");
-    assert!(left.is_empty(), "a broken pod of the wanted template is the set's own business: {left:?}");
+    let left = at.cluster.delete_stuck_pod(&reference, &ours, DateTime::UNIX_EPOCH).await.expect("looked at");
+    assert!(left.is_none(), "a broken pod of the wanted template is the set's own business: {left:?}");
     at.cluster.apply(&stateful_set(at, None), &known).await.expect("rolled back");
     ours
 }
@@ -99,16 +104,16 @@ async fn pods_of_another_set_are_left_alone() {
         let made = at.cluster.apply(&stateful_set(&at, None), &at.options(None)).await.expect("made");
         let set = at.reference("apps/v1", "StatefulSet", "db");
         let another = Preconditions { application: "another".into(), uid: made.uid.clone() };
-        let refused = at.cluster.delete_stuck_pods(&set, &another).await;
+        let refused = at.cluster.delete_stuck_pod(&set, &another, DateTime::UNIX_EPOCH).await;
         assert!(matches!(refused, Err(Error::Foreign { .. })), "{refused:?}");
         let earlier =
             Preconditions { application: APPLICATION.into(), uid: "00000000-0000-0000-0000-000000000000".into() };
-        let refused = at.cluster.delete_stuck_pods(&set, &earlier).await;
+        let refused = at.cluster.delete_stuck_pod(&set, &earlier, DateTime::UNIX_EPOCH).await;
         assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
         let ours = Preconditions { application: APPLICATION.into(), uid: made.uid };
         for kind in [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")] {
             let absent = at.reference(kind.0, kind.1, "absent");
-            assert_eq!(at.cluster.delete_stuck_pods(&absent, &ours).await, Ok(Vec::new()));
+            assert_eq!(at.cluster.delete_stuck_pod(&absent, &ours, DateTime::UNIX_EPOCH).await, Ok(None));
         }
     }
 }

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ropeway_clusters::{Access, Clock, Cluster, Error, Limits, NamespaceState, ObjectRef, Refusal};
+use ropeway_clusters::{
+    Access, Applied, ApplyOptions, Clock, Cluster, Error, Limits, NamespaceState, ObjectRef, OwnerCheck, Refusal, Scope,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -190,6 +192,89 @@ async fn pods_are_summed_rarely_and_over_all_their_pages() {
         assert_eq!(nodes.requested_memory_bytes, Some(gigabytes << 30), "after {wait} s");
         assert_eq!(asked.load(Ordering::SeqCst), requests, "after {wait} s");
     }
+}
+
+#[tokio::test]
+async fn a_sum_whose_pages_have_expired_begins_again_at_once() {
+    let (cluster, asked, _) = with_pods(|number| match number {
+        0 => (200, json!({"metadata": {"continue": "x"}, "items": [pod("node-1", "1Gi")]})),
+        1 => (410, json!({"reason": "Expired"})),
+        2 => (200, json!({"metadata": {"continue": "y"}, "items": [pod("node-1", "2Gi")]})),
+        _ => (200, json!({"items": [pod("node-1", "1Gi")]})),
+    })
+    .await;
+    let nodes = cluster.probe().await.expect("facts").nodes.expect("nodes");
+    assert_eq!((nodes.requested_memory_bytes, asked.load(Ordering::SeqCst)), (Some(3 << 30), 4));
+}
+
+#[tokio::test]
+async fn storage_classes_that_may_not_be_read_are_not_known() {
+    let server = standing_in(|line| async move {
+        match line.as_str() {
+            "GET /version" => (200, json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3"})),
+            "GET /apis" => {
+                let version = json!({"groupVersion": "storage.k8s.io/v1", "version": "v1"});
+                (
+                    200,
+                    json!({"groups": [{"name": "storage.k8s.io", "versions": [version], "preferredVersion": version}]}),
+                )
+            }
+            "GET /apis/storage.k8s.io/v1" => {
+                let kind = json!({"name": "storageclasses", "kind": "StorageClass", "namespaced": false});
+                (200, json!({"groupVersion": "storage.k8s.io/v1", "resources": [kind]}))
+            }
+            "GET /api/v1" => (200, kinds()),
+            _ => (403, json!({"reason": "Forbidden", "message": "User \"u\" cannot list this"})),
+        }
+    })
+    .await;
+    let facts = connect(&server, Limits::default(), Clock::system()).await.probe().await.expect("facts");
+    assert!(facts.api_resources.contains("storage.k8s.io/v1/StorageClass"), "{facts:?}");
+    assert_eq!((facts.storage_classes, facts.nodes), (None, None));
+}
+
+/// An object that is not there when it is looked for, and is there when it is applied, written by these managers.
+async fn made_in_between(managers: &'static [&'static str]) -> (Result<Applied, Error>, Vec<String>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let server = standing_in(move |line| {
+        let seen = Arc::clone(&told);
+        async move {
+            match line.as_str() {
+                "GET /api/v1" => (200, kinds()),
+                line if line.starts_with("GET /api/v1/namespaces/a/pods/web") => {
+                    (404, json!({"reason": "NotFound", "details": {"name": "web", "kind": "pods"}}))
+                }
+                line if line.starts_with("PATCH") => {
+                    seen.lock().expect("lines").push(line.to_owned());
+                    let fields: Vec<Value> = managers.iter().map(|name| json!({"manager": name})).collect();
+                    (200, json!({"metadata": {"name": "web", "uid": "1", "managedFields": fields}}))
+                }
+                _ => (404, json!({})),
+            }
+        }
+    })
+    .await;
+    let cluster = connect(&server, Limits::default(), Clock::system()).await;
+    let web = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "a", "labels": {"ropeway.dev/application": "shop"}}});
+    let owner = OwnerCheck { application: "shop".into(), known_uid: None, may_create: true };
+    let options = ApplyOptions { scope: Scope::namespace("a"), dry_run: false, force: true, owner };
+    let applied = cluster.apply(&web, &options).await;
+    let seen = seen.lock().expect("lines").clone();
+    (applied, seen)
+}
+
+#[tokio::test]
+async fn what_somebody_else_makes_in_between_is_neither_overwritten_nor_kept() {
+    let (applied, asked) = made_in_between(&["ropeway", "kubectl-create"]).await;
+    assert!(matches!(applied, Err(Error::Foreign { .. })), "{applied:?}");
+    assert_eq!(asked.len(), 2, "our fields are taken out of it again: {asked:?}");
+    assert!(asked.iter().all(|line| line.contains("force=false")), "{asked:?}");
+    // Another worker of ours.
+    let (applied, asked) = made_in_between(&["ropeway"]).await;
+    assert!(applied.is_err_and(|error| error.retryable()));
+    assert_eq!(asked.len(), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::{ConfigFile, Port, Probe, Resources, Scale, Slug, Variable, Volume};
 use crate::{digest::Digest, key::ComponentKey, text::Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
 /// One workload of an application. `V` is how its values are held: [`super::Value`] where it runs,
@@ -93,6 +94,36 @@ pub enum WorkloadKind {
     Job,
 }
 
+impl<V> Component<V> {
+    /// The ConfigMaps and Secrets that its attributes name, by kind and name: its pods read them when they start.
+    pub fn named_configuration(&self) -> BTreeSet<(&'static str, String)> {
+        let mut found = BTreeSet::new();
+        self.attributes.values().for_each(|value| named_in(value, &mut found));
+        found
+    }
+}
+
+fn named_in(value: &Json, found: &mut BTreeSet<(&'static str, String)>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| named_in(item, found)),
+        Json::Object(fields) => {
+            for (field, value) in fields {
+                let named = match field.as_str() {
+                    "configMap" | "configMapRef" | "configMapKeyRef" => Some(("ConfigMap", value.get("name"))),
+                    "secret" => Some(("Secret", value.get("secretName").or_else(|| value.get("name")))),
+                    "secretRef" | "secretKeyRef" => Some(("Secret", value.get("name"))),
+                    _ => None,
+                };
+                if let Some((kind, Some(Json::String(name)))) = named {
+                    found.insert((kind, name.clone()));
+                }
+                named_in(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Image {
     /// The digest, where it is known.
     pub fn digest(&self) -> Option<&Digest> {
@@ -108,6 +139,17 @@ impl<V: Clone + PartialEq> Component<V> {
     /// run again for that.
     pub fn runs_as(&self, other: &Self) -> bool {
         unnamed(self) == unnamed(other)
+    }
+}
+
+impl<V: Clone> Component<V> {
+    /// Itself with those of its volumes only that it did not have before.
+    #[must_use]
+    pub fn with_new_volumes(&self, before: &Self) -> Self {
+        let mut component = self.clone();
+        let of = |volume: &Volume| (volume.name.clone(), volume.kind, volume.shared_from);
+        component.volumes.retain(|volume| !before.volumes.iter().any(|other| of(other) == of(volume)));
+        component
     }
 }
 

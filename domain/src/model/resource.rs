@@ -5,6 +5,7 @@ use crate::key::ResourceKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 
 /// Any other object of an application, as a manifest without status, namespace and what the API server adds.
 /// The entries of a Secret are taken out of the manifest into `secret_data`.
@@ -56,6 +57,18 @@ pub enum InvalidManifest {
 }
 
 impl<V> Resource<V> {
+    /// Whether it is this object in a cluster, in whatever version of its API.
+    pub fn is_object(&self, api_version: &str, kind: &str, name: &str) -> bool {
+        let group = |api_version: &str| api_version.split_once('/').map(|(group, _)| group.to_owned());
+        self.name == name && self.kind == kind && group(&self.api_version) == group(api_version)
+    }
+
+    /// What pods see of it where it is configuration: its entries, and those that were taken out of a Secret.
+    pub fn content(&self) -> (Option<&Json>, Option<&Json>, BTreeMap<&str, &V>) {
+        let entries = self.secret_data.iter().map(|variable| (variable.name.as_str(), &variable.value));
+        (self.manifest.get("data"), self.manifest.get("binaryData"), entries.collect())
+    }
+
     /// Whether it carries environment or storage, which an upgrade never changes by itself.
     pub fn is_configuration(&self) -> bool {
         self.api_version == "v1" && matches!(self.kind.as_str(), "ConfigMap" | "Secret" | "PersistentVolumeClaim")

@@ -6,13 +6,11 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 fn facts() -> ClusterFacts {
-    let class =
-        |name: &str, is_default, many_writers| StorageClassFacts { name: name.to_owned(), is_default, many_writers };
     ClusterFacts {
         name: "hangzhou".to_owned(),
         kubernetes_version: "v1.33.2-aliyun.1".to_owned(),
         architectures: ["amd64".to_owned()].into(),
-        storage_classes: vec![class("disk", true, Some(false)), class("files", false, Some(true))],
+        storage_classes: Some(["disk", "files"].map(str::to_owned).into()),
         api_resources: ["v1/ConfigMap", "policy/v1/PodDisruptionBudget"].map(str::to_owned).into(),
         free_memory: Some(1 << 30),
         quota_memory: None,
@@ -58,6 +56,8 @@ struct Case {
     asks: Vec<AskedValue>,
     /// Whether the component is there already.
     is_here: bool,
+    /// The volumes that it has already where it is there.
+    has: Vec<&'static str>,
 }
 
 fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
@@ -69,13 +69,17 @@ fn run(edit: impl FnOnce(&mut Case)) -> Preflight {
         around: Surroundings::default(),
         asks: Vec::new(),
         is_here: false,
+        has: vec!["data", "files"],
     };
     edit(&mut case);
     let component: Component<Value> = serde_json::from_value(case.component).unwrap();
+    let mut before = component.clone();
+    before.volumes.retain(|volume| case.has.contains(&volume.name.as_str()));
     let platforms = case.platforms.into_iter().map(str::to_owned).collect();
     let wanted = Wanted {
         components: if case.is_here { Vec::new() } else { vec![&component] },
         changed: if case.is_here { vec![&component] } else { Vec::new() },
+        extended: if case.is_here { vec![component.with_new_volumes(&before)] } else { Vec::new() },
         resources: vec![&case.resource],
         names: &[(component.key, "shop-db".to_owned())].into(),
         platforms: &[(component.key, platforms)].into(),
@@ -102,7 +106,7 @@ fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() 
     let found = run(|case| {
         case.is_here = true;
         case.facts.free_memory = Some(0);
-        case.facts.storage_classes.clear();
+        case.facts.storage_classes = Some(BTreeSet::new());
         case.around.claims.insert("data-shop-db-0".to_owned());
     });
     assert_eq!(found, Preflight::default());
@@ -116,16 +120,12 @@ fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() 
 #[test]
 fn each_reason_has_its_code() {
     type Edit = fn(&mut Case);
-    let cases: [(&str, Edit); 20] = [
+    let cases: [(&str, Edit); 18] = [
         ("LIBRARY_UNCHECKED", |case| case.facts.library = LibraryReach::Unchecked),
         ("LIBRARY_UNREACHABLE", |case| {
             case.facts.library = LibraryReach::Unreachable { reason: "no route".to_owned() };
         }),
         ("STORAGE_CLASS_MISSING", |case| case.component["volumes"][0]["storageClass"] = json!("gone")),
-        ("ACCESS_MODE", |case| {
-            case.facts.storage_classes.pop();
-        }),
-        ("ACCESS_MODE", |case| case.component["volumes"][1]["storageClass"] = json!("disk")),
         ("FEATURE_MISSING", |case| {
             case.facts.features.remove("storage.shared");
         }),
@@ -172,7 +172,7 @@ fn each_reason_has_its_code() {
 fn all_reasons_come_at_once_and_say_what_is_wrong() {
     let found = run(|case| {
         case.facts.library = LibraryReach::Unreachable { reason: "no route".to_owned() };
-        case.facts.storage_classes.clear();
+        case.facts.storage_classes = Some(BTreeSet::new());
         case.facts.free_memory = Some(100 << 20);
         case.platforms = vec!["arm64"];
     });
@@ -192,7 +192,16 @@ fn all_reasons_come_at_once_and_say_what_is_wrong() {
 #[test]
 fn what_is_not_in_the_way_is_no_reason() {
     type Edit = fn(&mut Case);
-    let cases: [(&str, Edit); 6] = [
+    let cases: [(&str, Edit); 8] = [
+        ("a claim of a volume that the component has", |case| {
+            case.is_here = true;
+            case.around.claims.insert("data-shop-db-0".to_owned());
+        }),
+        ("a claim that was made for a volume that it gets now", |case| {
+            (case.is_here, case.has) = (true, vec!["files"]);
+            case.around.claims.insert("data-shop-db-0".to_owned());
+            case.around.taken_over.insert("data-shop-db-0".to_owned());
+        }),
         ("a claim that is taken over", |case| {
             case.around.claims.insert("data-shop-db-0".to_owned());
             case.around.taken_over.insert("data-shop-db-0".to_owned());
@@ -203,8 +212,9 @@ fn what_is_not_in_the_way_is_no_reason() {
         ("platforms that are not known", |case| case.platforms.clear()),
         ("architectures that are not known", |case| case.facts.architectures.clear()),
         ("memory that is not known", |case| case.facts.free_memory = None),
-        ("a class of which nobody knows how many may write", |case| {
-            case.facts.storage_classes.iter_mut().for_each(|class| class.many_writers = None);
+        ("storage classes that may not be read", |case| {
+            case.facts.storage_classes = None;
+            case.component["volumes"][0]["storageClass"] = json!("gone");
         }),
     ];
     for (what, edit) in cases {
@@ -224,4 +234,16 @@ fn keys_of_another_provider_are_a_warning_with_the_intent() {
         case.facts.architectures.insert("riscv64".to_owned());
     });
     assert!(found.is_clear() && found.warnings[0].contains("riscv64"), "{found:?}");
+}
+
+#[test]
+fn a_volume_that_a_component_gets_in_addition_is_looked_at_like_a_new_one() {
+    let found = run(|case| {
+        (case.is_here, case.has) = (true, vec!["files"]);
+        case.around.claims.insert("data-shop-db-2".to_owned());
+        case.around.claims.insert("shop-db-files".to_owned());
+        case.facts.storage_classes.clear();
+    });
+    assert_eq!(codes(&found), ["CLAIMS_LEFT", "STORAGE_CLASS_MISSING"]);
+    assert!(found.blockers.iter().all(|blocker| blocker.message.contains("data")), "{:?}", found.blockers);
 }

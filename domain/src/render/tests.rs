@@ -213,6 +213,43 @@ fn the_hash_changes_with_secrets_and_files_and_with_nothing_else() {
 }
 
 #[test]
+fn the_hash_changes_with_what_the_resources_hold_that_the_attributes_name() {
+    let resource = |kind: &str, name: &str, level: &str, secret: u128| InstalledResource {
+        own_key: ResourceKey(Uuid::from_u128(50)),
+        spec: serde_json::from_value(json!({
+            "key": id(50), "apiVersion": "v1", "kind": kind, "name": name,
+            "manifest": {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"level": level}},
+            "secretData": [{"name": "token", "value": {"sealed": id(secret)}}],
+        }))
+        .unwrap(),
+        version: None,
+        no_longer_in_template: false,
+    };
+    let hash = |attributes: Json, resource: InstalledResource| {
+        let mut all = shop();
+        let cache = &mut all.components.get_mut(&key(3)).unwrap().spec;
+        cache.attributes = attributes.as_object().unwrap().clone();
+        all.resources.insert(resource.own_key, resource);
+        model(&all).components.into_iter().find(|one| one.slug == "cache").unwrap().content_hash
+    };
+    for (kind, attributes) in [
+        ("ConfigMap", json!({"envFrom": [{"configMapRef": {"name": "a"}}]})),
+        ("ConfigMap", json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "level"}}}]})),
+        ("ConfigMap", json!({"volumes": [{"name": "v", "configMap": {"name": "a"}}]})),
+        ("Secret", json!({"envFrom": [{"secretRef": {"name": "a"}}]})),
+        ("Secret", json!({"volumes": [{"name": "v", "secret": {"secretName": "a"}}]})),
+        ("Secret", json!({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "a"}}]}}]})),
+    ] {
+        let before = hash(attributes.clone(), resource(kind, "a", "one", 1));
+        assert_eq!(before, hash(attributes.clone(), resource(kind, "a", "one", 1)), "{attributes}");
+        assert_ne!(before, hash(attributes.clone(), resource(kind, "a", "two", 1)), "{attributes}");
+        assert_ne!(before, hash(attributes.clone(), resource(kind, "a", "one", 2)), "{attributes}");
+        let other = hash(attributes.clone(), resource(kind, "b", "one", 1));
+        assert_eq!(other, hash(attributes.clone(), resource(kind, "b", "two", 1)), "{attributes}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_an_error() {
     let without = |number: u128| {
         let mut all = shop();
@@ -236,5 +273,12 @@ fn what_is_not_there_is_an_error() {
     assert_eq!(
         rendered(&all, &|_| None).unwrap_err(),
         RenderError::UnknownVolume { component: "web".to_owned(), volume: "data".to_owned(), owner: key(12) }
+    );
+    let mut all = shop();
+    all.components.get_mut(&key(2)).unwrap().spec.volumes[0].kind = VolumeKind::Exclusive;
+    assert_eq!(
+        rendered(&all, &|_| None).unwrap_err(),
+        RenderError::OneWriter { component: "web".to_owned(), volume: "data".to_owned(), owner: key(12) },
+        "the claim that it would name is none, or is on another node"
     );
 }

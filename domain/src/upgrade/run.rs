@@ -29,7 +29,7 @@ pub(crate) fn run(
     let course = Course::plot(input, moves)?;
     let source = Source::new(&mut *fresh.secret, input.supplied, &installed.secret_groups);
     let mut merge = Merge::new(Mode::Upgrade, input.accept, source);
-    merge.pending = input.kept.iter().map(|change| (change.owner, change.path.clone())).collect();
+    merge.pending = input.kept.iter().map(|change| (course.owner_now(change.owner), change.path.clone())).collect();
     merge.members = installed.components.iter().map(|(key, one)| (*key, one.spec.name.clone())).collect();
     merge.names = installed.names();
 
@@ -51,8 +51,9 @@ pub(crate) fn run(
         after.components.insert(wanted.key, placed(spec, identity, input.target_ref));
     }
     for (key, here) in &installed.resources {
-        if let Some(one) = course.resource(&mut merge, *key, here)? {
-            after.resources.insert(*key, one);
+        let key = course.key_now(*key, here);
+        if let Some(one) = course.resource(&mut merge, key, here)? {
+            after.resources.insert(key, one);
         }
     }
     create_resources(&mut merge, &course, fresh.resource, &mut after);
@@ -178,6 +179,27 @@ impl<'a> Course<'a> {
         Ok((one, true))
     }
 
+    /// The key under which the version has a resource that is here: another one where it was removed from the template
+    /// and the same object was made again.
+    fn key_now(&self, key: ResourceKey, here: &InstalledResource) -> ResourceKey {
+        let target = self.input.target;
+        if !self.is_complete || here.version.is_none() || resource_of(target, key).is_some() {
+            return key;
+        }
+        let is_new = |wanted: &&Resource<PublishedValue>| !self.input.installed.resources.contains_key(&wanted.key);
+        target.resources.iter().filter(is_new).find(|wanted| same_object(wanted, here)).map_or(key, |wanted| wanted.key)
+    }
+
+    fn owner_now(&self, owner: Owner) -> Owner {
+        match owner {
+            Owner::Resource(key) => {
+                let here = self.input.installed.resources.get(&key);
+                Owner::Resource(here.map_or(key, |here| self.key_now(key, here)))
+            }
+            Owner::Component(_) => owner,
+        }
+    }
+
     /// What becomes of a resource that is here; none where its deletion was accepted. Resources go along with the
     /// upgrade that brings the last component to the version.
     fn resource(
@@ -187,9 +209,11 @@ impl<'a> Course<'a> {
         here: &InstalledResource,
     ) -> Result<Option<InstalledResource>, UpgradeError> {
         let mut one = here.clone();
+        one.spec.key = key;
         let name = resource_name(&here.spec);
         let Some(version) = &here.version else { return Ok(Some(one)) };
-        let own = resource_of(content(self.input, &name, version)?, key);
+        let base = content(self.input, &name, version)?;
+        let own = resource_of(base, key).or_else(|| base.resources.iter().find(|other| same_object(other, here)));
         let wanted = if self.is_complete { resource_of(self.input.target, key) } else { own };
         merge.enter(Owner::Resource(key), &name);
         if wanted.is_none() || !self.is_complete && here.no_longer_in_template {
@@ -200,7 +224,7 @@ impl<'a> Course<'a> {
             return Ok((!removed).then_some(one));
         }
         if let Some(wanted) = wanted {
-            one.spec = merge_resource(merge, own, wanted, &here.spec);
+            one.spec = merge_resource(merge, own, wanted, &one.spec);
             if self.is_complete {
                 one.version = Some(self.input.target_ref.clone());
                 one.no_longer_in_template = false;
@@ -243,7 +267,7 @@ fn create_resources(
         return;
     }
     for wanted in &course.target().resources {
-        if course.input.installed.resources.contains_key(&wanted.key) {
+        if after.resources.contains_key(&wanted.key) {
             continue;
         }
         let was_deleted = resource_of(course.current, wanted.key).is_some();
@@ -265,7 +289,7 @@ fn appears(merge: &mut Merge<'_>, path: &str, wanted: &Leaf, was_deleted: bool) 
     merge.record(path, class, reason, Some(wanted), None)
 }
 
-/// What has to be applied: what has an applied change, and what depends on a component whose connection info has one.
+/// What has to be applied: what has an applied change, and what gets other environment from elsewhere.
 fn touched(
     merge: &Merge<'_>,
     before: &Installed,
@@ -283,13 +307,20 @@ fn touched(
     (components, resources)
 }
 
-/// The components that get other connection info than before.
+/// The components that get other connection info than before, or name a resource that has another content.
 pub(crate) fn dependents(before: &Installed, after: &Installed) -> BTreeSet<ComponentKey> {
     let offered = |installed: &Installed, key: &ComponentKey| {
         installed.components.get(key).map(|component| component.spec.connection_info.clone())
     };
     let changed = |key: &ComponentKey| offered(before, key) != offered(after, key);
-    let gets_other = |one: &InstalledComponent| one.spec.dependencies.iter().any(changed);
+    let is_other = |(kind, name): &(&'static str, String)| {
+        let of = |installed: &'_ Installed| installed.configuration(kind, name).cloned();
+        let (before, after) = (of(before), of(after));
+        after.as_ref().is_some_and(|after| before.as_ref().map(Resource::content) != Some(after.content()))
+    };
+    let gets_other = |one: &InstalledComponent| {
+        one.spec.dependencies.iter().any(changed) || one.spec.named_configuration().iter().any(is_other)
+    };
     after.components.iter().filter(|(_, one)| gets_other(one)).map(|(key, _)| *key).collect()
 }
 
@@ -304,6 +335,10 @@ fn content<'a>(
 
 fn component_of(content: &VersionContent, key: ComponentKey) -> Option<&Component<PublishedValue>> {
     content.components.iter().find(|component| component.key == key)
+}
+
+fn same_object(resource: &Resource<PublishedValue>, here: &InstalledResource) -> bool {
+    resource.is_object(&here.spec.api_version, &here.spec.kind, &here.spec.name)
 }
 
 fn resource_of(content: &VersionContent, key: ResourceKey) -> Option<&Resource<PublishedValue>> {

@@ -4,7 +4,7 @@ use super::{Code, Content, MAX_PARTS, Problem, checker::Checker, component, reso
 use crate::{
     graph::{GraphError, waves},
     key::ComponentKey,
-    model::{Component, ConfigFile, Resource, Variable},
+    model::{Component, ConfigFile, Resource, Variable, VolumeKind},
     text::Text,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,11 +60,13 @@ fn references<V: Content>(c: &mut Checker, one: &Component<V>, keys: &BTreeMap<C
             let own = keys.get(&owner).and_then(|owner| owner.volumes.iter().find(|other| other.name == volume.name));
             let problem = match own {
                 None => Some(Code::Unknown),
-                Some(other) if other.shared_from.is_some() || !other.kind.is_persistent() => Some(Code::Invalid),
+                // A disk is on one node at a time, and the pods of a StatefulSet have one each.
+                Some(other) if other.shared_from.is_some() || other.kind != VolumeKind::Shared => Some(Code::Invalid),
                 Some(_) => None,
             };
             if let Some(code) = problem {
-                let message = "a component of this application with a volume of the same name that is its own";
+                let message =
+                    "a component of this application with a volume of the same name, its own and with many writers";
                 c.at(&index, |c| c.field("sharedFrom", code, message));
             }
         }

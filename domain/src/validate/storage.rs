@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     key::ComponentKey,
-    model::{ConfigFile, Volume},
+    model::{ConfigFile, Volume, VolumeKind},
 };
 use std::collections::BTreeSet;
 
@@ -40,8 +40,12 @@ pub(super) fn volumes(c: &mut Checker, component: ComponentKey, volumes: &[Volum
             if owner == component {
                 c.field("sharedFrom", Code::Invalid, "another component; leave it out for a volume of its own");
             }
-            if !volume.kind.is_persistent() {
-                c.field("sharedFrom", Code::Invalid, "only volumes that outlive their pods can be shared");
+            if volume.kind != VolumeKind::Shared {
+                c.field(
+                    "sharedFrom",
+                    Code::Invalid,
+                    "only a volume with many writers can be that of another component",
+                );
             }
         } else if volume.kind.is_persistent() && volume.size.is_none() {
             c.field("size", Code::Required, "a volume that outlives its pods needs a size");

@@ -101,7 +101,7 @@ fn each_field_has_its_rule() {
         ("/volumes/0/name", json!("Data"), vec!["INVALID volumes/0/name"]),
         ("/volumes/0/size", json!(null), vec!["REQUIRED volumes/0/size"]),
         ("/volumes/0/size", json!("0"), vec!["OUT_OF_RANGE volumes/0/size"]),
-        ("/volumes/0/sharedFrom", json!(OWN), vec!["INVALID volumes/0/sharedFrom"]),
+        ("/volumes/0/sharedFrom", json!(OWN), vec!["INVALID volumes/0/sharedFrom", "INVALID volumes/0/sharedFrom"]),
         ("/configFiles/0/path", json!("etc/a"), vec!["INVALID configFiles/0/path"]),
         ("/configFiles/0/path", json!("/etc/"), vec!["INVALID configFiles/0/path"]),
         ("/configFiles/0/path", json!("/var/lib/postgresql"), vec!["DUPLICATE configFiles/0/path"]),
@@ -209,15 +209,37 @@ fn what_components_name_must_be_there() {
         other(|json| json["environment"][0]["value"] = json!([{"host": "00000000-0000-0000-0000-000000000009"}])),
         ["UNKNOWN components/1/environment/0"]
     );
-    assert_eq!(other(|json| json["volumes"][0]["sharedFrom"] = json!(OWN)), [""; 0]);
     assert_eq!(
         other(|json| {
+            json["volumes"][0]["kind"] = json!("shared");
             json["volumes"][0]["sharedFrom"] = json!(OWN);
             json["volumes"][0]["name"] = json!("logs");
         }),
         ["UNKNOWN components/1/volumes/0/sharedFrom"]
     );
     assert!(missing.parse::<ComponentKey>().is_ok());
+}
+
+#[test]
+fn only_a_volume_with_many_writers_is_shared() {
+    const OWNER: &str = "INVALID components/1/volumes/0/sharedFrom";
+    for (of_owner, kind, expected) in [
+        ("shared", "shared", vec![]),
+        ("exclusive", "shared", vec![OWNER]),
+        ("ephemeral", "shared", vec![OWNER]),
+        ("shared", "exclusive", vec![OWNER]),
+        ("exclusive", "exclusive", vec![OWNER, OWNER]),
+    ] {
+        let mut owner = well();
+        owner["volumes"][0]["kind"] = json!(of_owner);
+        let mut json = well();
+        json["key"] = json!(OTHER);
+        json["slug"] = json!("web");
+        json["volumes"][0]["kind"] = json!(kind);
+        json["volumes"][0]["sharedFrom"] = json!(OWN);
+        let found = shown(&application(&[read(owner), read(json)], &[] as &[Resource<Value>]));
+        assert_eq!(found, expected, "{kind} of {of_owner}");
+    }
 }
 
 #[test]

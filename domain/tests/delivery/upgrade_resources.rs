@@ -2,7 +2,7 @@
 
 use crate::support::{
     Upgrade, component, component_owner, content, decision, generated, image, installed, key, line, resource,
-    resource_key, text, variable, version, with_resources,
+    resource_key, roll_back, text, variable, version, with_resources,
 };
 use ropeway_domain::{
     ChangeId, Digest,
@@ -248,4 +248,50 @@ fn environment_inside_a_resource_that_runs_pods_is_kept() {
     assert_eq!(container["env"][0]["value"], "info");
     let path = "manifest/spec/template/spec/containers/agent/env/LEVEL";
     assert_eq!(decision(&outcome.changes, path), Some(Keep));
+}
+
+#[test]
+fn a_resource_that_was_removed_and_made_again_is_the_same_one_and_goes_back() {
+    let policy = |n: u128, ports: u16| resource(n, "NetworkPolicy", &json!({"spec": {"ports": ports}}));
+    let base = with_resources([component(1, "Web")], [policy(1, 80)]);
+    let target = with_resources([component(1, "Web")], [policy(2, 8080)]);
+    let mut before = installed(&base).after;
+    before.resources.get_mut(&resource_key(1)).unwrap().no_longer_in_template = true;
+    let own = before.resources[&resource_key(1)].own_key;
+    let outcome = Upgrade::new(&base, &target, &before).run().unwrap();
+    assert_eq!(outcome.after.resources.keys().copied().collect::<Vec<_>>(), [resource_key(2)]);
+    let after = &outcome.after.resources[&resource_key(2)];
+    assert_eq!((after.own_key, after.spec.key, after.no_longer_in_template), (own, resource_key(2), false));
+    assert_eq!(after.spec.manifest["spec"]["ports"], 8080);
+    assert_eq!(outcome.changes.len(), 1, "it is compared with what it was: {:?}", outcome.changes);
+
+    let back = roll_back(&before, &outcome.after, &outcome.after).unwrap();
+    assert_eq!(back.after.resources, before.resources);
+    assert!(back.left_for_people.is_empty(), "{:?}", back.left_for_people);
+
+    // Its version has it under the old key still: that is found by what it is.
+    let mut failed = outcome.after.clone();
+    failed.resources.get_mut(&resource_key(2)).unwrap().version = Some(version(1));
+    failed.resources.get_mut(&resource_key(2)).unwrap().spec.manifest["spec"]["ports"] = json!(80);
+    let again = Upgrade::new(&base, &target, &failed).run().unwrap();
+    assert_eq!(again.after.resources[&resource_key(2)].spec, after.spec);
+}
+
+#[test]
+fn a_component_is_applied_again_when_a_resource_that_it_names_changes() {
+    let build = |level: &str| {
+        let mut web = component(1, "Web");
+        web.attributes.insert("envFrom".into(), json!([{"configMapRef": {"name": "thing"}}]));
+        with_resources(
+            [web, component(2, "Other")],
+            [resource(1, "ConfigMap", &json!({"data": {"level": level}})), resource(2, "Service", &json!({}))],
+        )
+    };
+    let (base, target) = (build("one"), build("two"));
+    let before = installed(&base).after;
+    let kept = Upgrade::new(&base, &target, &before).run().unwrap();
+    assert!(kept.apply.is_empty(), "what was kept changes nothing");
+    let change = line(&kept.changes, "manifest/data/level").unwrap().id.clone();
+    let accepted = Upgrade::new(&base, &target, &before).accepting([change]).run().unwrap();
+    assert_eq!(accepted.apply, BTreeSet::from([key(1)]));
 }

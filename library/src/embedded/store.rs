@@ -9,7 +9,7 @@
 //! ```
 //! No component of a repository name begins with `_`, so that names and these folders never meet.
 
-use super::durable;
+use super::durable::Disk;
 use crate::digest::Digest;
 use crate::name::{Reference, RepositoryName, Tag};
 use bytes::Bytes;
@@ -25,7 +25,7 @@ const MAX_LINK_BYTES: u64 = 1024;
 /// The stored content; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
-    root: Arc<PathBuf>,
+    disk: Arc<Disk>,
 }
 
 /// A manifest of a repository.
@@ -44,10 +44,11 @@ pub(super) fn uploads_dir(root: &Path) -> PathBuf {
 impl Store {
     /// Makes the folders.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        durable::make_dir(&root.join("blobs").join("sha256"))?;
-        durable::make_dir(&root.join("repositories"))?;
-        durable::make_dir(&uploads_dir(root))?;
-        Ok(Self { root: Arc::new(root.to_owned()) })
+        let disk = Disk::open(root)?;
+        disk.make_dir(&root.join("blobs").join("sha256"))?;
+        disk.make_dir(&root.join("repositories"))?;
+        disk.make_dir(&uploads_dir(root))?;
+        Ok(Self { disk: Arc::new(disk) })
     }
 
     /// The size of a blob, if the repository has it.
@@ -84,7 +85,7 @@ impl Store {
     ) -> io::Result<()> {
         let (store, repository, digest) = (self.clone(), repository.clone(), *digest);
         blocking(move || {
-            durable::rename(&upload, &store.content(&digest))?;
+            store.disk.rename(&upload, &store.content(&digest))?;
             store.link_now(&repository, &digest, id)
         })
         .await
@@ -107,13 +108,13 @@ impl Store {
         let (store, repository) = (self.clone(), repository.clone());
         blocking(move || {
             let [content, link, pointer] = ids.map(|id| store.temporary(id));
-            durable::write(&content, &store.content(&manifest.digest), &manifest.bytes)?;
+            store.disk.write(&content, &store.content(&manifest.digest), &manifest.bytes)?;
             let target = store.manifest_link(&repository, &manifest.digest);
-            durable::write(&link, &target, manifest.media_type.as_bytes())?;
+            store.disk.write(&link, &target, manifest.media_type.as_bytes())?;
             match tag {
                 Some(tag) => {
                     let text = manifest.digest.to_string();
-                    durable::write(&pointer, &store.tags_dir(&repository).join(tag.as_str()), text.as_bytes())
+                    store.disk.write(&pointer, &store.tags_dir(&repository).join(tag.as_str()), text.as_bytes())
                 }
                 None => Ok(()),
             }
@@ -170,20 +171,20 @@ impl Store {
 
     fn link_now(&self, repository: &RepositoryName, digest: &Digest, id: Uuid) -> io::Result<()> {
         let link = self.blob_link(repository, digest);
-        if link.is_file() { Ok(()) } else { durable::write(&self.temporary(id), &link, b"") }
+        if link.is_file() { self.disk.record(&link) } else { self.disk.write(&self.temporary(id), &link, b"") }
     }
 
     fn temporary(&self, id: Uuid) -> PathBuf {
-        uploads_dir(&self.root).join(format!("{id}.tmp"))
+        uploads_dir(self.disk.root()).join(format!("{id}.tmp"))
     }
 
     fn content(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
-        self.root.join("blobs").join("sha256").join(&hex[..2]).join(hex)
+        self.disk.root().join("blobs").join("sha256").join(&hex[..2]).join(hex)
     }
 
     fn repository(&self, name: &RepositoryName) -> PathBuf {
-        self.root.join("repositories").join(name.as_str())
+        self.disk.root().join("repositories").join(name.as_str())
     }
 
     fn blob_link(&self, repository: &RepositoryName, digest: &Digest) -> PathBuf {

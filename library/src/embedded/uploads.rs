@@ -68,7 +68,6 @@ pub(super) async fn patch(
     let session = shared.uploads.find(id, repository, &subject.name, (shared.clock)())?;
     let mut written = session.lock()?;
     append(shared, &session, &mut written, request).await?;
-    session.touch((shared.clock)());
     Ok((StatusCode::ACCEPTED, position(repository, id, written.size)).into_response())
 }
 
@@ -175,6 +174,8 @@ async fn append(shared: &Shared, session: &Session, written: &mut Written, reque
             shared.uploads.forget(session.id());
             return Err(Refusal::internal("writing an upload", &error));
         }
+        // Not only at the end: a request that breaks off after long must not be the last that is heard of it.
+        session.touch((shared.clock)());
     }
     written.flush().await.map_err(|error| {
         shared.uploads.forget(session.id());

@@ -233,6 +233,51 @@ async fn everything_has_a_limit() {
 }
 
 #[tokio::test]
+async fn what_arrived_of_a_long_request_that_broke_off_is_kept() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let now = Arc::new(Mutex::new(support::now()));
+    let clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = {
+        let now = now.clone();
+        Arc::new(move || *now.lock().expect("not poisoned"))
+    };
+    let served = serve(embedded_with(dir.path(), Limits::default(), clock)).await;
+    let host = served.host();
+    let begun = request(&host, USER, Method::POST, "/v2/web/blobs/uploads/").send().await.expect("answered");
+    let upload = begun.headers()["location"].to_str().expect("text").to_owned();
+    let (pieces, arriving) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
+    let body = futures::stream::unfold(arriving, |mut arriving| async {
+        let piece = arriving.recv().await?;
+        Some((Ok::<_, std::io::Error>(piece), arriving))
+    });
+    let body = reqwest::Body::wrap_stream(body.chain(futures::stream::pending()));
+    let sending = tokio::spawn(request(&host, USER, Method::PATCH, &upload).body(body).send());
+    let size = || {
+        files(&dir.path().join("registry/uploads"))
+            .iter()
+            .map(|path| path.metadata().map_or(0, |m| m.len()))
+            .sum::<u64>()
+    };
+    for expected in [5, 10] {
+        pieces.send(Bytes::from_static(b"piece")).expect("it is taken");
+        eventually("the piece is there", || size() == expected).await;
+        *now.lock().expect("not poisoned") += TimeDelta::minutes(50);
+    }
+    sending.abort();
+    let asked = async {
+        loop {
+            let answer = request(&host, USER, Method::GET, &upload).send().await.expect("answered");
+            // The server has not seen yet that the connection is gone.
+            if answer.status() != 429 {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("soon");
+    assert_eq!((answer.status().as_u16(), &answer.headers()["range"]), (204, &"0-9".parse().expect("a header")));
+}
+
+#[tokio::test]
 async fn an_upload_that_rests_too_long_goes_although_nobody_asks_for_anything() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let limits = Limits { upload_expiry: Duration::from_millis(40), ..Limits::default() };

@@ -1,6 +1,7 @@
 //! Addresses and ports of Services: given, kept, released.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
@@ -8,6 +9,9 @@ use crate::kind::Kind;
 use crate::object::{items, map_mut, name, set_default, text, uid};
 use crate::status::{Cause, Status};
 use crate::store::{Object, State};
+
+/// The ports of nodes that Services get.
+const NODE_PORTS: RangeInclusive<i64> = 30_000..=32_767;
 
 /// Carries over what was given to a Service and what a new state leaves out.
 pub(super) fn carry(old: &Value, new: &mut Value) {
@@ -78,7 +82,7 @@ pub(super) fn allocate(state: &State, service: &mut Value) -> Result<(), Status>
     taken.extend(others.iter().filter_map(|other| other["spec"]["healthCheckNodePort"].as_i64()));
     let called = name(service).to_owned();
     let next = |taken: &mut BTreeSet<i64>| {
-        let free = (30_000..32_768).find(|port| !taken.contains(port));
+        let free = NODE_PORTS.into_iter().find(|port| !taken.contains(port));
         let free = free.ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?;
         taken.insert(free);
         Ok::<_, Status>(free)
@@ -88,11 +92,15 @@ pub(super) fn allocate(state: &State, service: &mut Value) -> Result<(), Status>
             service["spec"]["type"] != "LoadBalancer" || service["spec"]["allocateLoadBalancerNodePorts"] != false;
         for index in 0..items(service, "/spec/ports").len() {
             let asked = service["spec"]["ports"][index]["nodePort"].as_i64().unwrap_or(0);
-            if asked > 0 && taken.contains(&asked) {
-                let field = format!("spec.ports[{index}].nodePort");
-                let cause = Cause::invalid(field, &json!(asked), "provided port is already allocated");
-                return Err(Status::invalid(Kind::Service, &called, &[cause]));
-            }
+            let why = if asked != 0 && !NODE_PORTS.contains(&asked) {
+                "provided port is not in the valid range. The range of valid ports is 30000-32767"
+            } else if taken.contains(&asked) {
+                "provided port is already allocated"
+            } else {
+                continue;
+            };
+            let cause = Cause::invalid(format!("spec.ports[{index}].nodePort"), &json!(asked), why);
+            return Err(Status::invalid(Kind::Service, &called, &[cause]));
         }
         taken.extend(ports(service));
         for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
 use crate::object::{items, name, number, text};
@@ -176,9 +178,19 @@ fn data(object: &Value, causes: &mut Vec<Cause>) {
         _ => &[],
     };
     for key in needed {
-        if object["data"][*key].is_null() {
-            causes.push(Cause::required(format!("data[{key}]"), ""));
+        let field = format!("data[{key}]");
+        match &object["data"][*key] {
+            Value::Null => causes.push(Cause::required(field, "")),
+            login if *key == ".dockerconfigjson" => not_json(login, field, causes),
+            _ => {}
         }
+    }
+}
+
+fn not_json(login: &Value, field: String, causes: &mut Vec<Cause>) {
+    let bytes = login.as_str().and_then(|login| STANDARD.decode(login).ok()).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<Option<Map<String, Value>>>(&bytes) {
+        causes.push(Cause::invalid(field, &json!("<secret contents redacted>"), &error.to_string()));
     }
 }
 

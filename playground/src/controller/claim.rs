@@ -195,11 +195,10 @@ fn grow(state: &mut State, key: &Key, claim: &Value) -> Result<Next, Status> {
     Ok(Next::Done)
 }
 
+/// Whether a pod uses a claim: one that has a node, also after it has ended.
 fn in_use(state: &State, key: &Key) -> bool {
-    state.list(Kind::Pod, Some(&key.namespace)).iter().any(|pod| {
-        let finished = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-        !finished && of_pod(pod).contains(&key.name.as_str())
-    })
+    let pods = state.list(Kind::Pod, Some(&key.namespace));
+    pods.iter().any(|pod| !text(pod, "/spec/nodeName").is_empty() && of_pod(pod).contains(&key.name.as_str()))
 }
 
 fn writer() -> Writer {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::setup::Subject;
+use crate::setup::{Subject, causes};
 use crate::workloads::deployment;
 
 on_both!(
@@ -15,6 +15,7 @@ on_both!(
     items_of_lists_are_merged_by_their_keys,
     the_status_has_owners_of_its_own,
     a_configuration_that_cannot_be_is_refused,
+    a_configuration_may_name_the_object_that_it_means,
     owners_are_recorded_as_the_api_server_does,
 );
 
@@ -217,6 +218,25 @@ async fn a_configuration_that_cannot_be_is_refused(on: Subject) -> Result<()> {
     owned["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply", "apiVersion": "apps/v1",
         "fieldsType": "FieldsV1", "fieldsV1": {}}]);
     assert_eq!(on.apply(&path(&space), "one", &owned).await?.0, 400);
+    Ok(())
+}
+
+async fn a_configuration_may_name_the_object_that_it_means(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let path = format!("/api/v1/namespaces/{space}/configmaps/c");
+    let made = on.apply(&path, "one", &config("c", &json!({"a": "1"}))).await?.1;
+    let mut body = config("c", &json!({"a": "2"}));
+    body["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
+    let (status, answer) = on.apply(&path, "one", &body).await?;
+    assert_eq!(status, 422, "{answer:#}");
+    // The API server checks what is common to all objects, and then the kind with the same again.
+    let mut found = causes(&answer);
+    found.dedup();
+    assert_eq!(found, [("FieldValueInvalid".to_owned(), "metadata.uid".to_owned())]);
+    let message = answer["details"]["causes"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("field is immutable"), "{message}");
+    body["metadata"]["uid"] = made["metadata"]["uid"].clone();
+    assert_eq!(on.apply(&path, "one", &body).await?.0, 200);
     Ok(())
 }
 

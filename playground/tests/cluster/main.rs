@@ -24,6 +24,7 @@ macro_rules! on_both {
 }
 
 mod apply;
+mod containers;
 mod faults;
 mod objects;
 mod policies;

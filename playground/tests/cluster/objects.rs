@@ -324,6 +324,15 @@ async fn a_secret_is_stored_as_kubernetes_does(on: Subject) -> Result<()> {
     let (status, answer) = on.post(&all, &docker).await?;
     assert_eq!(status, 422);
     assert_eq!(causes(&answer), [("FieldValueRequired".to_owned(), "data[.dockerconfigjson]".to_owned())]);
+    for (content, expected) in [("{", 422), ("", 422), ("[]", 422), ("null", 201)] {
+        docker["data"] = json!({});
+        docker["stringData"] = json!({".dockerconfigjson": content});
+        let (status, answer) = on.post(&all, &docker).await?;
+        assert_eq!(status, expected, "{content:?}: {answer:#}");
+        if expected == 422 {
+            assert_eq!(causes(&answer), [("FieldValueInvalid".to_owned(), "data[.dockerconfigjson]".to_owned())]);
+        }
+    }
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::setup::Subject;
+use crate::setup::{Subject, causes};
 
-on_both!(a_service_keeps_its_address, a_service_gets_what_its_new_type_needs);
+on_both!(a_service_keeps_its_address, a_service_gets_what_its_new_type_needs, a_port_of_nodes_is_in_their_range);
 
 async fn a_service_keeps_its_address(on: Subject) -> Result<()> {
     let space = on.namespace().await?;
@@ -30,6 +30,19 @@ async fn a_service_keeps_its_address(on: Subject) -> Result<()> {
     assert_eq!((status, &replaced["spec"]["clusterIP"]), (200, &address));
     let (status, _) = on.merge(&format!("{all}/s"), &json!({"spec": {"clusterIP": "10.96.200.200"}})).await?;
     assert_eq!(status, 422);
+    Ok(())
+}
+
+async fn a_port_of_nodes_is_in_their_range(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let all = format!("/api/v1/namespaces/{space}/services");
+    for port in [80, 29_999, 32_768] {
+        let body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {
+            "type": "NodePort", "ports": [{"port": 80, "nodePort": port}]}});
+        let (status, answer) = on.post(&all, &body).await?;
+        assert_eq!(status, 422, "{port}: {answer:#}");
+        assert_eq!(causes(&answer), [("FieldValueInvalid".to_owned(), "spec.ports[0].nodePort".to_owned())]);
+    }
     Ok(())
 }
 

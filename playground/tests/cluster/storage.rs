@@ -10,6 +10,7 @@ on_both!(
     files_are_bound_at_once,
     what_a_class_cannot_do_is_said,
     a_claim_in_use_stays,
+    a_claim_is_used_by_pods_that_have_a_node,
     a_claim_waits_for_a_provisioner_that_nobody_runs,
     a_disk_is_in_one_zone,
     a_disk_is_with_one_node_at_a_time,
@@ -112,6 +113,35 @@ async fn a_claim_in_use_stays(on: Subject) -> Result<()> {
     on.until_gone(&format!("{core}/persistentvolumeclaims/c")).await?;
     let volume = format!("/api/v1/persistentvolumes/{}", found["spec"]["volumeName"].as_str().unwrap_or_default());
     on.until_gone(&volume).await?;
+    Ok(())
+}
+
+async fn a_claim_is_used_by_pods_that_have_a_node(on: Subject) -> Result<()> {
+    let space = on.namespace().await?;
+    let core = format!("/api/v1/namespaces/{space}");
+    let image = on.registry.push("web:1", "amd64");
+    let claims = format!("{core}/persistentvolumeclaims");
+    on.create(&claims, &claim("c", None, "ReadWriteOnce", "1Gi")).await?;
+    let mut waits = pod("p", &image, "c");
+    waits["spec"]["nodeSelector"] = json!({"no": "node"});
+    on.create(&format!("{core}/pods"), &waits).await?;
+    on.delete(&format!("{claims}/c"), &json!({})).await?;
+    on.until_gone(&format!("{claims}/c")).await?;
+
+    on.create(&claims, &claim("d", None, "ReadWriteOnce", "1Gi")).await?;
+    let mut ends = pod("q", &image, "d");
+    ends["spec"]["restartPolicy"] = json!("Never");
+    ends["metadata"]["annotations"] = json!({"controlplane.test/fault": "Failed"});
+    on.create(&format!("{core}/pods"), &ends).await?;
+    on.until(&format!("{core}/pods/q"), |pod| pod["status"]["phase"] == "Failed").await?;
+    on.delete(&format!("{claims}/d"), &json!({})).await?;
+    // Another claim that is deleted after it goes: by then it would have gone too.
+    on.create(&claims, &claim("e", None, "ReadWriteOnce", "1Gi")).await?;
+    on.delete(&format!("{claims}/e"), &json!({})).await?;
+    on.until_gone(&format!("{claims}/e")).await?;
+    assert_eq!(on.get(&format!("{claims}/d")).await?.0, 200);
+    on.delete(&format!("{core}/pods/q"), &json!({})).await?;
+    on.until_gone(&format!("{claims}/d")).await?;
     Ok(())
 }
 

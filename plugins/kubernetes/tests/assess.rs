@@ -14,6 +14,8 @@ fn objects_alone() {
     let ingress = |status: Json| json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "status": status });
     let claim = |class: Option<&str>, phase: &str| json!({ "kind": "PersistentVolumeClaim", "spec": { "storageClassName": class }, "status": { "phase": phase } });
     let job = |status: Json| json!({ "apiVersion": "batch/v1", "kind": "Job", "status": status });
+    let suspended = |status: Json| json!({ "apiVersion": "batch/v1", "kind": "Job", "spec": { "suspend": true }, "status": status });
+    let set = |wanted: i64, status: Json| json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "spec": { "replicas": wanted }, "status": status });
     let daemon = |wanted, updated, available| {
         json!({ "apiVersion": "apps/v1", "kind": "DaemonSet", "status": {
         "desiredNumberScheduled": wanted, "updatedNumberScheduled": updated, "numberAvailable": available } })
@@ -36,7 +38,19 @@ fn objects_alone() {
             "Starting",
         ),
         (deployment(2, json!({ "observedGeneration": 0 })), Progressing, "NotObserved"),
-        (deployment(0, json!({ "replicas": 1 })), Healthy, "Stopped"),
+        (deployment(0, json!({ "replicas": 1 })), Progressing, "Stopping"),
+        (deployment(0, json!({})), Healthy, "Stopped"),
+        (
+            deployment(2, json!({ "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 })),
+            Progressing,
+            "Stopping",
+        ),
+        (set(2, json!({ "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3 })), Progressing, "Stopping"),
+        (set(2, json!({ "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2 })), Healthy, "Ready"),
+        (set(0, json!({ "replicas": 1 })), Progressing, "Stopping"),
+        (set(0, json!({})), Healthy, "Stopped"),
+        (suspended(json!({ "active": 1 })), Progressing, "Stopping"),
+        (suspended(json!({})), Healthy, "Stopped"),
         (
             deployment(
                 1,

@@ -202,7 +202,7 @@ impl Cluster {
 
     /// Its storage classes.
     async fn storage_classes(&self) -> Option<Vec<StorageClass>> {
-        self.facts().map(|facts| facts.storage_classes.iter().map(Into::into).collect())
+        Some(self.facts()?.storage_classes.as_ref()?.iter().map(Into::into).collect())
     }
 
     /// What it offers beyond the least, such as `ingress` or `autoscaling`.

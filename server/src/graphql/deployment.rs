@@ -18,6 +18,7 @@ use crate::{
 };
 use async_graphql::{Context, ID, InputObject, Object};
 use ropeway_domain::Digest;
+use std::collections::BTreeSet;
 
 /// Input of `planDeployment`.
 #[derive(InputObject)]
@@ -129,6 +130,7 @@ fn decode(
     Ok(Deploy {
         application_id: id::decode(application, "applicationId")?,
         component_ids: components.map(|ids| id::decode_list(ids, "componentIds", 200)).transpose()?,
+        resources: BTreeSet::new(),
         plan_digest,
         progress_deadline_seconds,
         retry_of: None,

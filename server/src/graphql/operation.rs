@@ -191,7 +191,7 @@ payload! {
 payload! {
     /// Answer of `retryOperation`.
     RetryOperationPayload {
-        /// The new operation.
+        /// The new operation; none where a deletion had nothing left to delete, and is done.
         operation: Operation,
     }
 }
@@ -323,7 +323,7 @@ impl OperationMutation {
             let actor = actor(ctx)?;
             retry_operation::retry_operation(app(ctx), actor, id::decode(&input.operation_id, "operationId")?).await
         };
-        answer(result.await, |row| RetryOperationPayload { operation: Some(row.into()), errors: Vec::new() })
+        answer(result.await, |row| RetryOperationPayload { operation: row.map(Into::into), errors: Vec::new() })
     }
 }
 

@@ -62,7 +62,8 @@ pub struct EnsureNamespace {
     pub pull_secret: Option<PullSecret>,
 }
 
-/// The Secret with which nodes pull images from the library.
+/// The Secret with which nodes pull images from the library. How they do is read when it is applied: a step that waited
+/// while the library was configured anew must not bring back the old access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullSecret {
@@ -71,12 +72,6 @@ pub struct PullSecret {
     /// The value of its label `ropeway.dev/application`: the team's id, since it is no application's. A Secret of this
     /// name with another value is never changed.
     pub owner: String,
-    /// The registry's host and port.
-    pub registry: String,
-    /// The user name.
-    pub username: String,
-    /// The sealed password.
-    pub password: SecretId,
 }
 
 /// Applies the objects of one component, of one resource or of the application itself.
@@ -271,9 +266,12 @@ impl Action {
     /// The sealed values that it needs: they must live as long as it may run.
     pub fn secrets(&self) -> BTreeSet<SecretId> {
         match self {
-            Self::EnsureNamespace(ensure) => ensure.pull_secret.iter().map(|secret| secret.password).collect(),
             Self::Apply(apply) => apply.objects.iter().flat_map(|object| secrets_in(&object.manifest)).collect(),
-            Self::Delete(_) | Self::ProbeLibrary(_) | Self::CopyImage(_) | Self::PushArtifact(_) => BTreeSet::new(),
+            Self::EnsureNamespace(_)
+            | Self::Delete(_)
+            | Self::ProbeLibrary(_)
+            | Self::CopyImage(_)
+            | Self::PushArtifact(_) => BTreeSet::new(),
         }
     }
 }

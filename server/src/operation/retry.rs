@@ -21,7 +21,7 @@ pub fn components(steps: &[Step]) -> BTreeSet<ComponentKey> {
 }
 
 /// What steps that failed or never ran were about.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Left {
     /// Components, by their own keys.
     pub components: BTreeSet<ComponentKey>,

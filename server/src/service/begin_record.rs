@@ -122,6 +122,9 @@ pub async fn begin(
                 return Err(execute::changed_meanwhile());
             }
             observed.check_surroundings(conn).await?;
+            if new.rollback_of.is_none() {
+                execute::check_published(conn, new.to_version).await?;
+            }
             record.sequence = record::newest(conn, installation.id).await?.map_or(0, |newest| newest.sequence) + 1;
             record::insert(conn, &record).await?;
             if let Some((held, generated)) = &new.secrets {

@@ -13,14 +13,15 @@ use crate::{
 };
 use futures::TryStreamExt as _;
 use ropeway_clusters::{Kind, label, labels, uid};
+use ropeway_domain::{ComponentKey, preflight::Surroundings};
 use serde_json::Value as Json;
 use std::{collections::BTreeSet, pin::pin};
 
 /// The kind of a claim.
 pub const CLAIM: &str = "PersistentVolumeClaim";
 
-/// The label that says which component a claim was made for, by its own key.
-const COMPONENT: &str = "ropeway.dev/component";
+/// The label that says which component a claim was made for, or a pod is of, by its own key.
+pub const COMPONENT: &str = "ropeway.dev/component";
 
 /// Claims that are asked for at a time.
 const PAGE: u16 = 500;
@@ -64,10 +65,20 @@ pub async fn of_application(reached: &Reached, application: &Application) -> Res
     list(reached, &application.namespace, Some(selector)).await
 }
 
-/// The names of all claims of a namespace; none where it does not exist yet.
-pub async fn names(reached: &Reached, namespace: &str) -> Result<BTreeSet<String>> {
+/// What preflight is told of the claims of a namespace; none where it does not exist yet. Those that were made for one
+/// of these components, by its own key, are its own.
+pub async fn around(reached: &Reached, namespace: &str, components: &BTreeSet<ComponentKey>) -> Result<Surroundings> {
     let claims = list(reached, namespace, None).await?;
-    Ok(claims.iter().filter_map(name).map(str::to_owned).collect())
+    let names = |claims: &mut dyn Iterator<Item = &Json>| claims.filter_map(name).map(str::to_owned).collect();
+    let is_own = |claim: &&Json| {
+        let key = label(claim, COMPONENT).and_then(|key| key.parse().ok()).map(ComponentKey);
+        key.is_some_and(|key| components.contains(&key))
+    };
+    Ok(Surroundings {
+        claims: names(&mut claims.iter()),
+        taken_over: names(&mut claims.iter().filter(is_own)),
+        ..Surroundings::default()
+    })
 }
 
 async fn list(reached: &Reached, namespace: &str, selector: Option<String>) -> Result<Vec<Json>> {

@@ -24,7 +24,7 @@ use ropeway_domain::{
     deploy::plan_deployment,
     operation::OperationKind,
     plan::{Plan, PlanBasis, plan_digest},
-    preflight::{Surroundings, Wanted, preflight},
+    preflight::{Wanted, preflight},
     validate,
 };
 use serde_json::json;
@@ -37,6 +37,8 @@ pub struct Deploy {
     pub application_id: ApplicationId,
     /// Which components; none: everything, Kubernetes resources and removals included.
     pub component_ids: Option<Vec<ComponentId>>,
+    /// Kubernetes resources that go along with chosen components, as a retry takes them up.
+    pub resources: BTreeSet<ResourceKey>,
     /// The plan that was looked at; none: whatever it is now.
     pub plan_digest: Option<Digest>,
     /// Seconds that a wave may take.
@@ -125,7 +127,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     let chosen = |owner: Owner| match (&selection, owner) {
         (None, _) => true,
         (Some(keys), Owner::Component(key)) => keys.contains(&key),
-        (Some(_), Owner::Resource(_)) => false,
+        (Some(_), Owner::Resource(key)) => input.resources.contains(&key),
     };
     let changes: Vec<_> =
         plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();
@@ -211,9 +213,13 @@ async fn check(
     let new_resource = |key: &&ResourceKey| scope.resources.contains(*key) && !deployed.resources.contains_key(*key);
     let components = desired.components.keys().filter(new_component).map(|key| &desired.components[key].spec).collect();
     let resources = desired.resources.keys().filter(new_resource).map(|key| &desired.resources[key].spec).collect();
+    let extended = scope.components.iter().filter_map(|key| {
+        Some(desired.components.get(key)?.spec.with_new_volumes(&deployed.components.get(key)?.spec))
+    });
     let wanted = Wanted {
         components,
         changed: Vec::new(),
+        extended: extended.collect(),
         resources,
         names: &desired.names(),
         platforms: &BTreeMap::new(),
@@ -221,8 +227,9 @@ async fn check(
         asks: &[],
         needs_library: execute::needs_library(desired),
     };
-    let claims = claims::names(&observed.reached, &observed.state.application.namespace).await?;
-    let around = Surroundings { claims, ..Surroundings::default() };
+    let state = &observed.state;
+    let keys = state.components.keys().copied().collect();
+    let around = claims::around(&observed.reached, &state.application.namespace, &keys).await?;
     Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 

@@ -25,7 +25,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use compare::Difference;
 use ropeway_clusters::ObjectRef;
-use ropeway_domain::{Digest, access::TeamAction, rendering::placeholder_of};
+use ropeway_domain::{Digest, access::TeamAction, digest::canonical, rendering::placeholder_of};
 use ropeway_drivers::{ApplyMode, Owner};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ const MAX_SHOWN: usize = 500;
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
-    /// A hash of what differs, so that it stays the same while the difference does.
+    /// A keyed hash of what differs, so that it stays the same while the difference does.
     pub id: String,
     /// The component that the object belongs to, by its own key.
     pub owner: Owner,
@@ -105,7 +105,8 @@ pub async fn drift(app: &App, observed: &Observed) -> Result<Vec<Drift>> {
         for difference in differences {
             let manager = live.object.as_ref().and_then(|live| owner::manager(live, &difference.place));
             let shown = (&object, &difference.path, &difference.deployed, &difference.live_hash);
-            let id = Digest::of_value(&shown).hex()[..32].to_owned();
+            // With the key, since everybody who sees it could try out what a secret is.
+            let id = app.sealer.hash(&canonical(&shown))[..32].to_owned();
             found.push(Drift {
                 id,
                 owner: manifest.owner,

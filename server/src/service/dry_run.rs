@@ -16,7 +16,8 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
 use ropeway_clusters::{
-    DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, uid,
+    DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, replace_field,
+    uid,
 };
 use ropeway_domain::{Digest, plan::Blocker, rendering::placeholder_of};
 use ropeway_drivers::Manifest;
@@ -69,8 +70,19 @@ pub async fn dry_run(
     for (index, manifest) in rollout.manifests.iter().enumerate().filter(|(_, manifest)| in_scope(manifest, scope)) {
         let reach = &reach;
         asked.push(async move {
-            let object = shown(&manifest.object);
-            (index, reached.cluster.dry_run(&object, reach).await)
+            let answer = reached.cluster.dry_run(&shown(&manifest.object, None), reach).await;
+            let answer = match answer {
+                Ok(DryRun { refused: Some(ClusterError::Immutable { .. }), live_before: Some(live), .. })
+                    if is_secret(&manifest.object) =>
+                {
+                    // Its secrets may be what is there: then nothing is refused.
+                    let deployed = before.first().and_then(|deployed| same(deployed, &manifest.object));
+                    let object = shown(&manifest.object, deployed.map(|deployed| (deployed, &live)));
+                    reached.cluster.dry_run(&object, reach).await
+                }
+                answer => answer,
+            };
+            (index, answer)
         });
     }
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
@@ -98,7 +110,7 @@ pub async fn dry_run(
                 continue;
             }
         }
-        let taken = settle(object, before, taking, &answer, &mut findings.warnings);
+        let taken = settle(object, before, taking, &answer, made_anew.is_some(), &mut findings.warnings);
         rollout.taken.extend(taken.into_iter().map(|(path, live)| TakenField { manifest: index, path, live }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
@@ -124,18 +136,17 @@ pub async fn dry_run(
     Ok(findings)
 }
 
-/// Leaves out of an object what stays with other managers. The paths that are taken over, with a hash of what is there.
+/// Leaves out of an object what stays with other managers. An object that is made anew has no other managers: it gets
+/// what they wrote. The paths that are taken over, with a hash of what is there.
 fn settle(
     object: &mut Json,
     before: &[Vec<Manifest>],
     taking: Taking,
     answer: &DryRun,
+    is_made_anew: bool,
     warnings: &mut Vec<String>,
 ) -> Vec<(String, Option<Digest>)> {
-    let same = |manifests: &Vec<Manifest>| {
-        manifests.iter().map(|manifest| &manifest.object).find(|other| identity(other) == identity(object)).cloned()
-    };
-    let before: Option<Vec<Json>> = before.iter().map(same).collect();
+    let before: Option<Vec<Json>> = before.iter().map(|manifests| same(manifests, object).cloned()).collect();
     let is_secret = is_secret(object);
     let name = name_of(object);
     let mut taken = Vec::new();
@@ -148,29 +159,43 @@ fn settle(
             wanted.is_some() && before.iter().all(|before| wanted == field(before, path))
         });
         let may_leave = taking == Taking::Changes || path == REPLICAS;
-        if is_unchanged && may_leave && remove_field(object, path) {
+        let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
+        let mut leave = || match live {
+            Some(live) if is_made_anew => replace_field(object, path, live.clone()),
+            _ => remove_field(object, path),
+        };
+        if is_unchanged && may_leave && leave() {
             warnings.push(format!("{name}: {shown} is left to {manager}"));
         } else {
             warnings.push(format!("{name}: {shown} is taken over from {manager}"));
-            let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
             taken.push((shown.clone(), live.map(Digest::of_value)));
         }
     }
     taken
 }
 
+/// The object of the same name among some manifests.
+fn same<'a>(manifests: &'a [Manifest], object: &Json) -> Option<&'a Json> {
+    manifests.iter().map(|manifest| &manifest.object).find(|other| identity(other) == identity(object))
+}
+
 /// The object as the cluster is asked about it: the entries of a Secret as they will be applied, with something valid in
-/// place of each secret.
-fn shown(object: &Json) -> Json {
+/// place of each secret; where it is given what was deployed and what is there, with what is there in place of each
+/// secret that stays the same.
+fn shown(object: &Json, there: Option<(&Json, &Json)>) -> Json {
     let mut object = object.clone();
     if is_secret(&object)
         && let Some(Json::Object(entries)) = object.as_object_mut().and_then(|fields| fields.remove("stringData"))
     {
         let encoded = entries.into_iter().map(|(name, entry)| {
             let text = entry.as_str().unwrap_or_default();
+            if placeholder_of(text).is_none() {
+                return (name, Json::from(STANDARD.encode(text)));
+            }
+            let kept = there.filter(|(deployed, _)| deployed["stringData"][&name] == entry);
+            let kept = kept.and_then(|(_, live)| live["data"].get(&name)).cloned();
             // Types such as kubernetes.io/dockerconfigjson want JSON.
-            let text = if placeholder_of(text).is_some() { "{}" } else { text };
-            (name, Json::from(STANDARD.encode(text)))
+            (name, kept.unwrap_or_else(|| STANDARD.encode("{}").into()))
         });
         let encoded: Vec<_> = encoded.collect();
         match object.get_mut("data").and_then(Json::as_object_mut) {
@@ -236,10 +261,19 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said), []);
         assert_eq!(said.len(), 2, "nothing is left out without a line");
         assert_eq!(field(&object, ".spec.replicas"), None);
         assert_eq!(object["spec"]["template"]["spec"]["containers"], json!([{"name": "web"}]));
+    }
+
+    #[test]
+    fn what_is_made_anew_gets_what_other_managers_wrote() {
+        let before = [manifests(deployment(2, "a"))];
+        let answer = conflicts(deployment(5, "b"));
+        let (mut object, mut said) = (deployment(2, "a"), Vec::new());
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, true, &mut said), []);
+        assert_eq!(object, deployment(5, "b"), "left out, it would be what the cluster takes for a default");
     }
 
     #[test]
@@ -247,7 +281,7 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "c"), Vec::new());
-        let taken = settle(&mut object, &before, Taking::Changes, &answer, &mut said);
+        let taken = settle(&mut object, &before, Taking::Changes, &answer, false, &mut said);
         assert_eq!(
             taken.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
             [answer.conflicts[1].path.as_str()]
@@ -265,10 +299,10 @@ mod tests {
         let before = [manifests(deployment(2, "a"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, false, &mut said).len(), 1);
         assert_eq!(field(&object, ".spec.replicas"), None);
         let mut object = deployment(3, "a");
-        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, &mut said).len(), 2);
+        assert_eq!(settle(&mut object, &before, Taking::Everything, &answer, false, &mut said).len(), 2);
         assert_eq!(object, deployment(3, "a"));
     }
 
@@ -276,7 +310,7 @@ mod tests {
     fn what_was_never_deployed_is_taken() {
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &[Vec::new()], Taking::Changes, &answer, &mut said).len(), 2);
+        assert_eq!(settle(&mut object, &[Vec::new()], Taking::Changes, &answer, false, &mut said).len(), 2);
         assert_eq!(object, deployment(2, "a"));
     }
 
@@ -285,7 +319,7 @@ mod tests {
         let before = [manifests(deployment(2, "a")), manifests(deployment(2, "new"))];
         let answer = conflicts(deployment(5, "b"));
         let (mut object, mut said) = (deployment(2, "a"), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said).len(), 1);
         assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["image"], "a");
     }
 
@@ -299,12 +333,15 @@ mod tests {
         answer.conflicts = vec![FieldConflict { manager: "kubectl".into(), path: ".data.A".into() }];
         let before = [manifests(secret(1))];
         let (mut object, mut said) = (secret(1), Vec::new());
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said), []);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said), []);
         assert_eq!(object["stringData"], json!({}));
         let mut object = secret(2);
-        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, &mut said).len(), 1);
+        assert_eq!(settle(&mut object, &before, Taking::Changes, &answer, false, &mut said).len(), 1);
         assert_eq!(object, secret(2));
-        let asked = shown(&object);
+        let asked = shown(&object, None);
         assert_eq!((asked.get("stringData"), &asked["data"]["A"]), (None, &json!("e30=")));
+        let live = json!({"data": {"A": "eA=="}});
+        assert_eq!(shown(&secret(1), Some((&secret(1), &live)))["data"]["A"], "eA==", "it stays as it is");
+        assert_eq!(shown(&secret(2), Some((&secret(1), &live)))["data"]["A"], "e30=", "it changes");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     clusters::Reached,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
-    id::{ApplicationId, InstallationId, OperationId},
+    id::{ApplicationId, InstallationId, OperationId, VersionId},
     libraries::PullAccess,
     operation::{
         feed::Topic,
@@ -30,7 +30,7 @@ use crate::{
 };
 use ropeway_clusters::Kind;
 use ropeway_domain::{
-    Digest, Quantity,
+    Digest, Quantity, ResourceKey,
     access::TeamAction,
     graph::GraphError,
     installed::Installed,
@@ -122,7 +122,13 @@ impl Observed {
         revision: &str,
         taking: Taking,
     ) -> Result<(Rollout, Findings)> {
-        let mut rollout = self.render(desired, revision).await?;
+        // Pods are restarted for what is applied of configuration, not for what is only desired of it.
+        let deployed = self.state.whole(Side::Deployed);
+        let mut rendered = desired.clone();
+        rendered.resources.retain(|key, _| scope.resources.contains(key));
+        let stays = |key: &ResourceKey| !scope.resources.contains(key) && !scope.gone_resources.contains(key);
+        rendered.resources.extend(deployed.resources.into_iter().filter(|(key, _)| stays(key)));
+        let mut rollout = self.render(&rendered, revision).await?;
         keep_storage::settle(self, &mut rollout, scope).await?;
         let mut before = Vec::new();
         for side in [Side::Deployed, Side::Desired] {
@@ -170,8 +176,8 @@ impl Observed {
         scope: &Scope,
         deadline_seconds: u32,
     ) -> Result<Vec<NewStep>, GraphError> {
-        let pull = self.pull();
-        rollout::steps(&self.state, &self.team, desired, rollout, scope, &self.live, pull.as_ref(), deadline_seconds)
+        let pulls = self.pull().is_some();
+        rollout::steps(&self.state, &self.team, desired, rollout, scope, &self.live, pulls, deadline_seconds)
     }
 
     /// The digests of the driver and of its configuration, which every plan rests on.
@@ -205,6 +211,14 @@ fn memory_left(quota: &serde_json::Value) -> Option<u64> {
 /// Whether any image of a state comes from the library.
 pub fn needs_library(installed: &Installed) -> bool {
     installed.components.values().any(|component| matches!(component.spec.image, Image::Library { .. }))
+}
+
+/// Refuses to go on with a version that was deleted since it was observed. Inside the transaction that commits.
+pub async fn check_published(conn: &mut store::Conn, id: VersionId) -> Result<()> {
+    match store::version::find(conn, id).await? {
+        Some(version) if !version.is_hidden => Ok(()),
+        _ => Err(Error::Conflict("the version was deleted meanwhile".into())),
+    }
 }
 
 /// The steps, as they are shown.

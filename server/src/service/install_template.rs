@@ -129,7 +129,7 @@ async fn decide(
     let held = Held::new(&input.values, &source.content)?;
     let slug: Slug = application.slug.parse().map_err(Error::internal)?;
     let mut taken: BTreeSet<String> = names_taken(app, application.cluster_id, &application.namespace).await?;
-    let outcome = {
+    let mut outcome = {
         let mut component = |own: &Slug| {
             let name = cluster_name(&slug, own, |name| taken.contains(name));
             taken.insert(name.clone());
@@ -142,6 +142,7 @@ async fn decide(
         };
         install(&source.content, &version_ref(&source.version), &held.values, &BTreeMap::new(), &mut fresh)
     };
+    observed.state.take_over_removed(&mut outcome.after);
     let own = outcome.after.to_own_keys();
     let mut desired = observed.state.whole(crate::service::state::Side::Desired);
     desired.components.extend(own.components.clone());
@@ -227,6 +228,7 @@ async fn check(
     let wanted = Wanted {
         components: outcome.after.components.values().map(|one| &one.spec).collect(),
         changed: Vec::new(),
+        extended: Vec::new(),
         resources: outcome.after.resources.values().map(|one| &one.spec).collect(),
         names: &outcome.after.names(),
         platforms: &platforms,
@@ -234,12 +236,8 @@ async fn check(
         asks: &[],
         needs_library: execute::needs_library(&outcome.after),
     };
-    let around = Surroundings {
-        application_slugs: place.slugs_taken.clone(),
-        claims: claims::names(&observed.reached, &observed.state.application.namespace).await?,
-        taken_over: BTreeSet::new(),
-        foreign_objects: BTreeSet::new(),
-    };
+    let claims = claims::around(&observed.reached, &observed.state.application.namespace, &BTreeSet::new()).await?;
+    let around = Surroundings { application_slugs: place.slugs_taken.clone(), ..claims };
     Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 
@@ -278,9 +276,7 @@ async fn commit(
     let mut conn = app.database.write().await?;
     let operation = conn
         .transaction(async |conn| {
-            if version::find(conn, source.version.id).await?.is_none_or(|version| version.is_hidden) {
-                return Err(Error::Conflict("the version was deleted meanwhile".into()));
-            }
+            execute::check_published(conn, source.version.id).await?;
             if let Some(new) = &place.new_team {
                 create_team::insert(conn, actor, application.team_id, new, now).await?;
             } else if let Some(opening) = &place.new_opening {

@@ -81,7 +81,7 @@ pub async fn settle(observed: &Observed, rollout: &mut Rollout, scope: &Scope) -
     for (stateful_set, template, size, wave, owner) in grown {
         for claim in &claims {
             let name = claim.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default();
-            if ordinal(name, &template, &stateful_set).is_none() {
+            if ordinal(name, &template, &stateful_set).is_none() || !is_larger(&size, claim) {
                 continue;
             }
             let object = json!({
@@ -115,6 +115,13 @@ pub fn keep(object: &mut Json, live: &Json) -> Changed {
 /// The ordinal of a claim that a StatefulSet made of a template.
 pub fn ordinal(claim: &str, template: &str, stateful_set: &str) -> Option<u32> {
     claim.strip_prefix(template)?.strip_prefix('-')?.strip_prefix(stateful_set)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Whether a size is more than what a claim asks for: somebody may have enlarged it, and no claim can shrink.
+fn is_larger(size: &str, claim: &Json) -> bool {
+    let here = claim.pointer(SIZE).and_then(Json::as_str).and_then(|here| here.parse::<Quantity>().ok());
+    let wanted = size.parse::<Quantity>().ok();
+    wanted.zip(here).is_none_or(|(wanted, here)| wanted.cmp_amount(&here).is_gt())
 }
 
 /// Whether the claim grows.
@@ -230,6 +237,13 @@ mod tests {
         let grown = vec![("data".into(), "2Gi".into())];
         let mut larger = set(&[claim(None, "2Gi")]);
         assert_eq!(keep(&mut larger, &live), Changed { made_anew: Some(MadeAnew::KeepsPods), grown });
+    }
+
+    #[test]
+    fn a_claim_that_is_as_large_already_does_not_grow() {
+        for (size, here, grows) in [("2Gi", "1Gi", true), ("2Gi", "2048Mi", false), ("2Gi", "5Gi", false)] {
+            assert_eq!(is_larger(size, &claim(None, here)), grows, "{size} {here}");
+        }
     }
 
     #[test]

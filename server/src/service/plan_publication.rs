@@ -15,6 +15,7 @@ use crate::{
         publication::{DriftChoice, PublicationRequest},
         resolve_images::{FoundImage, ImageSource, ImageTrouble, resolve_images},
         rollout::blocker,
+        running_images::{Running, moved, running_images},
         state::{ApplicationState, Side},
         template::may_keep,
     },
@@ -86,6 +87,7 @@ pub(super) struct PlannedImage {
 struct Observed {
     base: execute::Observed,
     drift: Vec<Drift>,
+    running: Running,
     template: Template,
     number: VersionNumber,
     /// The current revision of the number, hidden or not.
@@ -142,11 +144,12 @@ async fn observe(app: &App, actor: &Actor, request: &PublicationRequest) -> Resu
     };
     let base = execute::Observed::load(app, conn, application).await?;
     let drift = drift::drift(app, &base).await?;
-    Ok(Observed { base, drift, template, number, current, latest, platforms })
+    let running = running_images(&base.reached, &base.state.application).await?;
+    Ok(Observed { base, drift, running, template, number, current, latest, platforms })
 }
 
 async fn decide(app: &App, observed: Observed, request: &PublicationRequest) -> Result<Prepared> {
-    let Observed { base, drift, template, number, current, latest, platforms } = observed;
+    let Observed { base, drift, running, template, number, current, latest, platforms } = observed;
     let execute::Observed { state, library, .. } = base;
     let mut problems = Problems::new();
     let mut input = publication_input(&state, &template);
@@ -175,6 +178,7 @@ async fn decide(app: &App, observed: Observed, request: &PublicationRequest) -> 
 
     let mut preview = preview(&input);
     note_images(&mut preview, &input, &found);
+    note_moved(&mut preview, &input, &found, &running);
     let undeployed: Vec<Change> = plan_deployment(&state.whole(Side::Deployed), &state.whole(Side::Desired))
         .into_iter()
         .filter(|change| !is_excluded(&input, change.owner))
@@ -358,6 +362,35 @@ fn note_images(
         preview.blockers.retain(|one| one.code != "IMAGE_UNRESOLVED" || one.component != component);
         let message = format!("the image of {}: {}", own.name, trouble.message);
         preview.blockers.push(Blocker { code: trouble.code.to_owned(), message, component });
+    }
+}
+
+/// A tag that names another image than the one that runs would publish what was never deployed.
+fn note_moved(
+    preview: &mut PublicationPreview,
+    input: &PublicationInput,
+    found: &HashMap<Image, Result<FoundImage, ImageTrouble>>,
+    running: &Running,
+) {
+    let keys: BTreeMap<ComponentKey, ComponentKey> =
+        preview.keys.iter().map(|(published, own)| (*own, *published)).collect();
+    for source in published(input) {
+        let own = &source.component;
+        let Image::Reference { reference, .. } = &own.image else { continue };
+        let runs = running.get(&(own.key, reference.clone()));
+        let (Some(Ok(image)), Some(runs)) = (found.get(&own.image), runs) else { continue };
+        let Some(runs) = moved(image, runs) else { continue };
+        let message = format!(
+            "the image of {}: {reference} is {} by now, and {runs} runs; name the digest that is meant, and deploy that",
+            own.name, image.source_digest
+        );
+        if image.chosen.is_some() {
+            // What runs may be of a platform that is left out.
+            preview.warnings.push(message);
+        } else {
+            let component = keys.get(&own.key).copied();
+            preview.blockers.push(Blocker { code: "IMAGE_MOVED".to_owned(), message, component });
+        }
     }
 }
 

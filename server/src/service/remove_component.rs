@@ -58,24 +58,16 @@ pub async fn remove_component(app: &App, actor: &Actor, id: ComponentId, delete_
 
 /// Refuses as long as others need the component, naming them.
 fn check_unused(state: &ApplicationState, key: ComponentKey) -> Result<()> {
-    let users = state.components.values().filter(|row| row.key.0 != key).filter_map(|row| {
-        let spec = &row.desired.as_ref()?.0;
-        let why = if spec.dependencies.contains(&key) {
-            "depends on it"
-        } else if spec.volumes.iter().any(|volume| volume.shared_from == Some(key)) {
-            "mounts a volume of it"
-        } else if spec.hosts().contains(&key) {
-            "names its host"
-        } else {
-            return None;
-        };
-        Some((row, why))
-    });
+    let users = state
+        .components
+        .values()
+        .filter(|row| row.key.0 != key)
+        .filter_map(|row| Some((row, row.desired.as_ref()?.0.need_of(key)?)));
     let users: Vec<_> = users.collect();
     if users.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = users.iter().map(|(row, why)| format!("{} {why}", row.name)).collect();
+    let names: Vec<String> = users.iter().map(|(row, why)| format!("{} {why} it", row.name)).collect();
     let message = format!("others need this component: {}; change them first", names.join(", "));
     let error = UserError::new("COMPONENT_IN_USE", message).at(["componentId"]);
     Err(users.iter().fold(error, |error, (row, _)| error.naming(encode_text(row.id))).into())

@@ -58,7 +58,9 @@ pub async fn begin(
     by: &str,
     now: Instant,
 ) -> Result<Vec<Operation>> {
-    let Some(access) = library.pull_access() else { return Ok(Vec::new()) };
+    if library.pull_access().is_none() {
+        return Ok(Vec::new());
+    }
     let mut places: BTreeMap<ClusterId, Vec<(String, TeamId)>> = BTreeMap::new();
     for (cluster, namespace, team) in cluster::namespaces(conn, library.enterprise_id).await? {
         if only.is_none_or(|only| only == cluster) {
@@ -88,13 +90,7 @@ pub async fn begin(
                     labels: namespace_labels(team),
                     is_named_by_administrator: namespace != team.slug,
                     namespace,
-                    pull_secret: Some(PullSecret {
-                        name: PULL_SECRET.to_owned(),
-                        owner: team.id.to_string(),
-                        registry: access.registry.clone(),
-                        username: access.username.clone(),
-                        password: access.password,
-                    }),
+                    pull_secret: Some(PullSecret { name: PULL_SECRET.to_owned(), owner: team.id.to_string() }),
                 }),
             })
         });

@@ -5,9 +5,12 @@ use futures::{StreamExt as _, stream};
 use ropeway_domain::{Digest, model::Image};
 use ropeway_library::{
     Endpoint, Error as RegistryError, ImageName, Limits, Platform, Registry, RepositoryName,
-    copy::{self, CopyOptions},
+    copy::{self, CopyOptions, CopyPlan},
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// Images that are looked for at the same time.
@@ -31,6 +34,8 @@ pub struct FoundImage {
     pub platforms: Vec<Platform>,
     /// Which platforms of an index are copied; none: the whole of it.
     pub chosen: Option<Vec<Platform>>,
+    /// The digests that it has there: its own, and those of the manifests that are copied.
+    pub manifests: BTreeSet<Digest>,
 }
 
 /// Where an image is.
@@ -148,6 +153,7 @@ async fn resolve(
                 source_digest: digest.clone(),
                 digest: digest.clone(),
                 bytes: plan.total_bytes,
+                manifests: manifests(&plan),
                 platforms: plan.platforms,
                 chosen: None,
             })
@@ -180,11 +186,17 @@ async fn resolve(
                 source_digest: domain_digest(&plan.source_digest),
                 digest: domain_digest(&plan.digest),
                 bytes: plan.total_bytes,
+                manifests: manifests(&plan),
                 platforms: plan.platforms,
                 chosen: chosen.map(<[Platform]>::to_vec),
             })
         }
     }
+}
+
+fn manifests(plan: &CopyPlan) -> BTreeSet<Digest> {
+    let all = plan.manifests.iter().map(|manifest| &manifest.digest).chain([&plan.source_digest]);
+    all.map(domain_digest).collect()
 }
 
 fn trouble(image: &Image, error: &RegistryError) -> ImageTrouble {

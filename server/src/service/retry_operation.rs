@@ -28,13 +28,13 @@ use ropeway_domain::{
     operation::OperationKind,
 };
 
-/// Begins an operation that does what another one did not.
-pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
+/// Begins an operation that does what another one did not; none where a deletion had nothing left to delete, and is done.
+pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Option<Operation>> {
     let act = Act::new("retryOperation", Subject::Operation(id), encode_text(id));
     audited(app, actor, act, async || retry(app, actor, id).await).await
 }
 
-async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
+async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Option<Operation>> {
     let (in_team, in_enterprise) = (TeamAction::ControlOperations, EnterpriseAction::ManageClusters);
     let mut conn = app.database.read().await?;
     let failed = authorize_operation(&mut conn, actor, id, in_team, in_enterprise).await?;
@@ -46,15 +46,15 @@ async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
         return Err(UserError::new("CANNOT_RETRY", message).at(["operationId"]).into());
     }
     match failed.kind.0 {
-        OperationKind::Deploy => deploy(app, actor, &failed, &steps).await,
+        OperationKind::Deploy => deploy(app, actor, &failed, &steps).await.map(Some),
         OperationKind::SyncImages => {
             let publication = failed.publication_id.ok_or_else(gone)?;
-            Ok(retry_publication::retry_publication(app, actor, publication).await?.1)
+            Ok(Some(retry_publication::retry_publication(app, actor, publication).await?.1))
         }
-        OperationKind::Install => retry_rollout::retry_installation(app, actor, &failed).await,
+        OperationKind::Install => retry_rollout::retry_installation(app, actor, &failed).await.map(Some),
         OperationKind::Upgrade | OperationKind::Rollback => {
             let record = failed.record_id.ok_or_else(gone)?;
-            Ok(retry_rollout::retry_upgrade(app, actor, record).await?.1)
+            Ok(Some(retry_rollout::retry_upgrade(app, actor, record).await?.1))
         }
         OperationKind::Uninstall => end(app, actor, &failed, &steps).await,
         OperationKind::OpenTeam => renew_pull_secrets::again(app, actor, &failed).await,
@@ -64,22 +64,19 @@ async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Operation> {
     }
 }
 
-/// The components that were not deployed; everything, where more than components was left.
+/// What was not deployed, and nothing else that is desired by now.
 async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
     let application_id = failed.application_id.ok_or_else(gone)?;
-    let keys = failed_steps::components(steps);
-    let more = failed_steps::unfinished(steps).any(|step| step.component_key.is_none());
-    let component_ids = if more {
-        None
-    } else {
-        let mut conn = app.database.read().await?;
-        let rows = component::of_applications(&mut conn, &[application_id]).await?;
-        let ids: Vec<ComponentId> = rows.iter().filter(|row| keys.contains(&row.key.0)).map(|row| row.id).collect();
-        Some(ids)
-    };
+    let left = failed_steps::left(steps);
+    let mut conn = app.database.read().await?;
+    let rows = component::of_applications(&mut conn, &[application_id]).await?;
+    drop(conn);
+    let ids: Vec<ComponentId> =
+        rows.iter().filter(|row| left.components.contains(&row.key.0)).map(|row| row.id).collect();
     let wanted = Deploy {
         application_id,
-        component_ids,
+        component_ids: Some(ids),
+        resources: left.resources,
         plan_digest: None,
         progress_deadline_seconds: None,
         retry_of: Some(failed.id),
@@ -91,22 +88,16 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
 }
 
 /// Deletes what is left, with volumes if they were to go.
-async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Operation> {
+async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Option<Operation>> {
     let delete_volumes = steps.iter().any(deletes_claims);
     if let Some(installation_id) = failed.installation_id {
-        return Ok(uninstall::uninstall(
-            app,
-            actor,
-            &Uninstall { installation_id, delete_volumes, retry_of: Some(failed.id) },
-        )
-        .await?
-        .1);
+        let wanted = Uninstall { installation_id, delete_volumes, retry_of: Some(failed.id) };
+        return Ok(Some(uninstall::uninstall(app, actor, &wanted).await?.1));
     }
     let application = failed.application_id.ok_or_else(gone)?;
-    delete_application::delete_application(app, actor, application, delete_volumes, Some(failed.id))
-        .await?
-        .operation
-        .ok_or_else(gone)
+    let deleted =
+        delete_application::delete_application(app, actor, application, delete_volumes, Some(failed.id)).await?;
+    Ok(deleted.operation)
 }
 
 fn deletes_claims(step: &Step) -> bool {

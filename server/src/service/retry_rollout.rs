@@ -20,14 +20,19 @@ use crate::{
         state::{ApplicationState, Side},
     },
     store::{
-        Word, application,
+        Word, application, component,
         installation::{self, Installation},
         operation::Operation,
-        record::{self, Record},
+        record::{self, ComponentOutcome, Record},
         step::{self, Step},
     },
 };
-use ropeway_domain::{ComponentKey, ResourceKey, access::TeamAction, operation::OperationKind};
+use ropeway_domain::{
+    ComponentKey, ResourceKey,
+    access::TeamAction,
+    operation::{OperationKind, UpgradeState},
+};
+use std::collections::BTreeSet;
 
 /// Runs again what failed of the first installation of an operation.
 pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) -> Result<Operation> {
@@ -92,6 +97,25 @@ fn unfinished(state: &ApplicationState, installation: &Installation, record: Opt
     Scope { components, resources, gone_components, gone_resources, delete_volumes: false }
 }
 
+/// The outcomes of a record, once Jobs count that ran already as they are desired.
+fn with_finished(record: &Record, jobs: &BTreeSet<ComponentKey>) -> Vec<ComponentOutcome> {
+    let is_done = |one: &ComponentOutcome| {
+        record.written.0.components.get(&one.key).is_some_and(|component| jobs.contains(&component.own_key))
+    };
+    let outcomes = record.outcomes.0.iter().cloned();
+    outcomes
+        .map(
+            |one| {
+                if is_done(&one) {
+                    ComponentOutcome { state: UpgradeState::Succeeded, error: None, ..one }
+                } else {
+                    one
+                }
+            },
+        )
+        .collect()
+}
+
 #[expect(clippy::too_many_arguments, reason = "each is a part of what is tried again")]
 async fn again(
     app: &App,
@@ -108,8 +132,9 @@ async fn again(
     if let Some(operation) = application.locked_by {
         return Err(execute::busy(operation));
     }
-    let scope = unfinished(state, &installation, record, steps);
+    let mut scope = unfinished(state, &installation, record, steps);
     let desired = state.whole(Side::Desired);
+    let finished_jobs = scope.leave_finished_jobs(state, &desired);
     let revision = execute::revision(installation.generation + 1, Some(installation.id));
     let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
     let mut blockers = observed.cluster_blockers();
@@ -140,8 +165,12 @@ async fn again(
             }
             observed.check_surroundings(conn).await?;
             installation::update(conn, &Installation { state: Word(next), ..installation.clone() }).await?;
+            for job in &finished_jobs {
+                component::set_deployed(conn, application.id, &desired.components[job].spec).await?;
+            }
             if let Some(record) = record {
-                record::update(conn, record.id, record.state.0.retry()?, &record.outcomes.0).await?;
+                let outcomes = with_finished(record, &finished_jobs);
+                record::update(conn, record.id, record.state.0.retry()?, &outcomes).await?;
             }
             let new = NewOperation {
                 installation_id: Some(installation.id),

@@ -4,7 +4,7 @@
 use crate::{
     clusters::Reached,
     error::{Error, Result, UserError},
-    libraries::{PULL_SECRET, PullAccess},
+    libraries::PULL_SECRET,
     operation::{
         Action,
         action::{Apply, ApplyMode, Delete, DoomedObject, Effect, EnsureNamespace, PlannedObject, PullSecret},
@@ -146,7 +146,7 @@ pub fn steps(
     rollout: &Rollout,
     scope: &Scope,
     live: &[ClusterObject],
-    pull: Option<&PullAccess>,
+    pulls: bool,
     deadline_seconds: u32,
 ) -> Result<Vec<NewStep>, GraphError> {
     let application = &state.application;
@@ -175,13 +175,7 @@ pub fn steps(
         namespace: application.namespace.clone(),
         labels: namespace_labels(team),
         is_named_by_administrator: application.namespace != team.slug,
-        pull_secret: pull.map(|pull| PullSecret {
-            name: PULL_SECRET.to_owned(),
-            owner: team.id.to_string(),
-            registry: pull.registry.clone(),
-            username: pull.username.clone(),
-            password: pull.password,
-        }),
+        pull_secret: pulls.then(|| PullSecret { name: PULL_SECRET.to_owned(), owner: team.id.to_string() }),
     });
     let shared = objects_of(Owner::Application);
     let mut before = BTreeSet::new();
@@ -241,12 +235,13 @@ fn deletions(
     deadline_seconds: u32,
     steps: &mut Vec<NewStep>,
 ) {
-    let applied: BTreeSet<(String, String, String)> = rollout
+    // What is desired is never deleted, whoever's it was: it may have got another owner, or another version of its kind.
+    let desired_objects: BTreeSet<(&str, &str, &str)> = rollout
         .manifests
         .iter()
         .filter_map(|manifest| {
-            let text = |pointer: &str| Some(manifest.object.pointer(pointer)?.as_str()?.to_owned());
-            Some((text("/apiVersion")?, text("/kind")?, text("/metadata/name")?))
+            let text = |pointer: &str| manifest.object.pointer(pointer)?.as_str();
+            Some((group(text("/apiVersion")?), text("/kind")?, text("/metadata/name")?))
         })
         .collect();
     let doomed = |owner: uuid::Uuid, all: bool| -> Vec<DoomedObject> {
@@ -254,14 +249,12 @@ fn deletions(
             .rev()
             .filter(|object| object.owner_key == Some(OwnerKey::new(owner)))
             .filter(|object| {
-                let name = (object.api_version.clone(), object.kind.clone(), object.name.clone());
+                !desired_objects.contains(&(group(&object.api_version), object.kind.as_str(), object.name.as_str()))
+            })
+            .filter(|object| {
                 // A Job that ran stays: it is the record of what it did.
                 let claim = object.kind == "PersistentVolumeClaim";
-                if all {
-                    scope.delete_volumes || !claim
-                } else {
-                    !applied.contains(&name) && !claim && object.kind != "Job"
-                }
+                if all { scope.delete_volumes || !claim } else { !claim && object.kind != "Job" }
             })
             .map(|object| DoomedObject {
                 reference: ObjectRef::namespaced(&object.api_version, &object.kind, &object.namespace, &object.name),
@@ -303,6 +296,11 @@ fn deletions(
         let action = delete(objects, vec![Effect::ResourceGone(*key)]);
         push(steps, format!("delete {} {}", row.kind, row.name), None, before.clone(), action);
     }
+}
+
+/// The API group of an `apiVersion`; empty for the core group.
+fn group(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
 /// Components in the order in which they end: each before what it depends on.

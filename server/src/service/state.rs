@@ -177,7 +177,12 @@ impl ApplicationState {
             let spec = own.resources.get(&resource.own_key).map(|one| Stored(one.spec.clone()));
             match self.resources.get(&resource.own_key) {
                 Some(row) => {
+                    // One that was to be removed comes back with this version.
+                    let at = resource.version.as_ref().map(|version| VersionId::new(version.id));
                     let row = ResourceRow {
+                        installation_id: Some(installation),
+                        template_key: Some(Key(*template_key)),
+                        version_id: if row.desired.is_some() { row.version_id } else { at },
                         desired: spec,
                         no_longer_in_template: resource.no_longer_in_template,
                         ..row.clone()
@@ -210,6 +215,17 @@ impl ApplicationState {
             }
         }
         Ok(())
+    }
+
+    /// Gives what is new the keys of what is to be removed and is the same object: that has one row.
+    pub fn take_over_removed(&self, after: &mut Installed) {
+        let is_new = |one: &&mut InstalledResource| !self.resources.contains_key(&one.own_key);
+        for one in after.resources.values_mut().filter(is_new) {
+            let mut removed = self.resources.values().filter(|row| row.desired.is_none());
+            if let Some(row) = removed.find(|row| one.spec.is_object(&row.api_version, &row.kind, &row.name)) {
+                one.own_key = row.key.0;
+            }
+        }
     }
 
     /// The slug of a component that comes from a template, where another component has it already.

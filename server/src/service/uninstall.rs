@@ -107,17 +107,13 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
         delete_volumes: input.delete_volumes,
         ..Scope::default()
     };
-    for (key, row) in &state.components {
-        let needed: Vec<_> = row
-            .desired
-            .iter()
-            .filter(|_| !scope.gone_components.contains(key))
-            .flat_map(|spec| spec.0.dependencies.intersection(&scope.gone_components))
-            .filter_map(|needed| state.components.get(needed))
-            .collect();
-        for needed in needed {
-            let message = format!("{} depends on {}, which would be deleted", row.name, needed.name);
-            blockers.push(blocker("IN_USE", message));
+    let gone: Vec<_> = scope.gone_components.iter().filter_map(|key| state.components.get(key)).collect();
+    for (_, row) in state.components.iter().filter(|(key, _)| !scope.gone_components.contains(key)) {
+        for needed in &gone {
+            if let Some(why) = row.desired.as_ref().and_then(|spec| spec.0.need_of(needed.key.0)) {
+                let message = format!("{} {why} {}, which would be deleted", row.name, needed.name);
+                blockers.push(blocker("IN_USE", message));
+            }
         }
     }
     let left = decide_uninstall(&here, input.delete_volumes);

@@ -77,7 +77,7 @@ struct Source {
     /// The components, by template key, that the newest record did not bring to where it wanted them.
     unfinished: BTreeSet<ComponentKey>,
     /// The claims in the namespace.
-    claims: BTreeSet<String>,
+    around: Surroundings,
 }
 
 /// A plan with what carries it out.
@@ -133,7 +133,8 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     let images = version::images(&mut conn, &[target.id]).await?;
     let unfinished = record::newest(&mut conn, installation.id).await?.map(|newest| newest.unfinished());
     let observed = Observed::load(app, conn, application).await?;
-    let claims = claims::names(&observed.reached, &observed.state.application.namespace).await?;
+    let keys = observed.state.components.keys().copied().collect();
+    let around = claims::around(&observed.reached, &observed.state.application.namespace, &keys).await?;
     let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
     ids.insert(target.id);
     let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;
@@ -144,7 +145,7 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
         .collect();
     let names_taken = names_taken.into_iter().collect();
     let unfinished = unfinished.unwrap_or_default();
-    Ok((observed, Source { installation, target, contents, platforms, names_taken, unfinished, claims }))
+    Ok((observed, Source { installation, target, contents, platforms, names_taken, unfinished, around }))
 }
 
 /// Newer time alone is not enough: the number must be greater, or the revision of the same number later.
@@ -175,7 +176,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     let before = state.of_installation(&source.installation, Side::Desired);
     let at = state.version_ref(source.installation.version_id);
     let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
-    let outcome = {
+    let mut outcome = {
         let slug: Slug = state.application.slug.parse().map_err(Error::internal)?;
         let mut taken = source.names_taken.clone();
         let mut component = |own: &Slug| {
@@ -201,10 +202,23 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         };
         upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
     };
+    state.take_over_removed(&mut outcome.after);
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
-    let edits = pending_edits(state, &scope);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
-    scope.components.extend(outcome.apply.iter().chain(&source.unfinished).filter_map(own));
+    let is_chosen = |key: &&ComponentKey| input.components.as_ref().is_none_or(|chosen| chosen.contains(*key));
+    if input.components.is_some() {
+        // What was not chosen waits, with what was desired of it before.
+        let chosen: BTreeSet<_> = outcome.after.components.keys().filter(is_chosen).filter_map(own).collect();
+        scope.components.retain(|key| chosen.contains(key));
+    }
+    if !outcome.is_complete {
+        scope.resources.clear();
+    }
+    let edits = pending_edits(state, &scope);
+    let unfinished = source.unfinished.iter().filter(is_chosen);
+    scope.components.extend(outcome.apply.iter().chain(unfinished).filter_map(own));
+    // What is deleted here is what a person accepted the deletion of, one by one: claims as well.
+    scope.delete_volumes = true;
     for key in &outcome.apply_resources {
         match (outcome.after.resources.get(key), before.resources.get(key)) {
             (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
@@ -243,6 +257,12 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
                 })
                 .map(|(_, after)| &after.spec)
                 .collect(),
+            extended: outcome
+                .after
+                .components
+                .iter()
+                .filter_map(|(key, after)| Some(after.spec.with_new_volumes(&before.components.get(key)?.spec)))
+                .collect(),
             resources: outcome
                 .after
                 .resources
@@ -256,8 +276,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
             asks: &[],
             needs_library: execute::needs_library(&outcome.after),
         };
-        let around = Surroundings { claims: source.claims.clone(), ..Surroundings::default() };
-        preflight(&observed.facts_now().await, &wanted, &around)
+        preflight(&observed.facts_now().await, &wanted, &source.around)
     };
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));

@@ -108,6 +108,16 @@ pub async fn set_uid(conn: &mut Conn, id: ObjectId, uid: &str, owner: Option<Own
         .await)
 }
 
+/// Takes an object of an application off the list by its UID, whatever version of its kind it is listed by.
+pub async fn forget_uid(conn: &mut Conn, application: ApplicationId, uid: &str) -> QueryResult<usize> {
+    on!(conn, |c| diesel::delete(
+        cluster_objects::table
+            .filter(cluster_objects::application_id.eq(application).and(cluster_objects::uid.eq(uid)))
+    )
+    .execute(c)
+    .await)
+}
+
 /// The object is no longer there, or no longer ours. The UID keeps one that took its place listed.
 pub async fn delete(conn: &mut Conn, id: ObjectId, uid: &str) -> QueryResult<usize> {
     on!(conn, |c| diesel::delete(

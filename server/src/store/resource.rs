@@ -79,6 +79,8 @@ pub async fn of_applications(conn: &mut Conn, applications: &[ApplicationId]) ->
 pub async fn update_desired(conn: &mut Conn, row: &KubernetesResource) -> QueryResult<usize> {
     on!(conn, |c| diesel::update(kubernetes_resources::table.find(row.id))
         .set((
+            kubernetes_resources::installation_id.eq(row.installation_id),
+            kubernetes_resources::template_key.eq(row.template_key),
             kubernetes_resources::name.eq(&row.name),
             kubernetes_resources::desired.eq(&row.desired),
             kubernetes_resources::version_id.eq(row.version_id),

@@ -7,7 +7,10 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{PersistentVolumeClaim, Pod},
 };
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use ropeway::demo::{
     acts::{Scene, change, compose, install, publish, rollback, sample, upgrade},
     client::{list, text},
@@ -136,6 +139,10 @@ async fn a_stateful_set_gets_another_volume_and_a_larger_one(
     ensure!(sizes(&clusters[0], &scene.first_team).await? == ["data 40Gi", "logs 20Gi"], "in the first cluster");
 
     let second = publish::publish(&scene, &application, &template, "2").await?;
+    let sets: Api<StatefulSet> = Api::namespaced(clusters[1].client().await?, &scene.second_team);
+    let by = PatchParams { field_manager: Some("kubectl-scale".into()), ..PatchParams::default() };
+    let more = json!({ "spec": { "replicas": REPLICAS + 1 } });
+    sets.patch("shop-database", &by, &Patch::Merge(more)).await?;
     let plan = upgrade::plan(&scene, &installation, &second.version).await?;
     ensure!(list(&plan, "/blockers")?.is_empty(), "{}", plan["blockers"]);
     let changes = list(&plan, "/changes")?;
@@ -144,6 +151,8 @@ async fn a_stateful_set_gets_another_volume_and_a_larger_one(
     let before = pods(&clusters[1], &scene.second_team).await?;
     upgrade_to(&scene, &installation, &second.version, &[text(growth, "/id")?]).await?;
     ensure!(sizes(&clusters[1], &scene.second_team).await? == ["data 40Gi", "logs 20Gi"], "in the second cluster");
+    let replicas = sets.get("shop-database").await?.spec.and_then(|spec| spec.replicas);
+    ensure!(replicas == i32::try_from(REPLICAS + 1).ok(), "what somebody scaled is made anew with {replicas:?}");
     let after = pods(&clusters[1], &scene.second_team).await?;
     ensure!(after.iter().zip(&before).all(|(after, before)| after != before), "a pod does not mount the new volume");
     Ok(())

@@ -11,4 +11,6 @@ mod jobs_and_volumes;
 mod live;
 mod main_job;
 mod migrations;
+mod owners;
+mod resources;
 mod schema;

@@ -81,6 +81,19 @@ pub(crate) fn labels(object: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 /// Whether the text is an RFC 1123 label.
+/// What is wrong with the name of a container's port.
+pub(crate) fn port(text: &str) -> Vec<&'static str> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let faults = [
+        (text.len() > 15, "must be no more than 15 characters"),
+        (!text.chars().all(legal), "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"),
+        (!text.contains(|c: char| c.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+        (text.contains("--"), "must not contain consecutive hyphens"),
+        (text.starts_with('-') || text.ends_with('-'), "must not begin or end with a hyphen"),
+    ];
+    faults.into_iter().filter(|(is_so, _)| *is_so && !text.is_empty()).map(|(_, why)| why).collect()
+}
+
 pub(crate) fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.len() <= 63 && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')

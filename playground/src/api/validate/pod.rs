@@ -89,7 +89,15 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &m
         let known = ["Always", "IfNotPresent", "Never"];
         causes.push(Cause::unsupported(format!("{path}.imagePullPolicy"), policy, &known));
     }
+    let mut ports = BTreeSet::new();
     for (index, port) in items(container, "/ports").iter().enumerate() {
+        let called = text(port, "/name");
+        let field = format!("{path}.ports[{index}].name");
+        let faults = names::port(called);
+        causes.extend(faults.iter().map(|why| Cause::invalid(&field, &port["name"], why)));
+        if !called.is_empty() && faults.is_empty() && !ports.insert(called) {
+            causes.push(Cause::duplicate(field, &port["name"]));
+        }
         port_number(&port["containerPort"], &format!("{path}.ports[{index}].containerPort"), causes);
         let protocol = text(port, "/protocol");
         if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
@@ -131,12 +139,12 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &m
     resources(&container["resources"], &format!("{path}.resources"), causes);
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container[probe].is_object() {
-            self::probe(&container[probe], &format!("{path}.{probe}"), causes);
+            self::probe(&container[probe], probe == "readinessProbe", &format!("{path}.{probe}"), causes);
         }
     }
 }
 
-fn probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn probe(probe: &Value, is_readiness: bool, path: &str, causes: &mut Vec<Cause>) {
     let actions = ["exec", "httpGet", "tcpSocket", "grpc"];
     match actions.iter().filter(|action| probe[**action].is_object()).count() {
         0 => causes.push(Cause::required(path, "must specify a handler type")),
@@ -148,6 +156,16 @@ fn probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
             let why = "must be greater than or equal to 0";
             causes.push(Cause::invalid(format!("{path}.{field}"), &probe[field], why));
         }
+    }
+    let (grace, field) = (&probe["terminationGracePeriodSeconds"], format!("{path}.terminationGracePeriodSeconds"));
+    if grace.as_i64().is_some_and(|seconds| seconds <= 0) {
+        causes.push(Cause::invalid(&field, grace, "must be greater than 0"));
+    }
+    if is_readiness && !grace.is_null() {
+        causes.push(Cause::invalid(field, grace, "must not be set for readinessProbes"));
+    }
+    if !is_readiness && probe["successThreshold"] != 1 {
+        causes.push(Cause::invalid(format!("{path}.successThreshold"), &probe["successThreshold"], "must be 1"));
     }
 }
 

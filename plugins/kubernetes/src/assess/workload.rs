@@ -22,6 +22,8 @@ pub(super) fn deployment(scene: &Scene<'_>, live: &Live<'_>) -> Verdict {
         ("Starting", format!("{available} of {wanted} replicas are available"))
     } else if all > updated {
         ("Updating", format!("{} replicas of the old version still end", all - updated))
+    } else if all > wanted {
+        ("Stopping", format!("{} replicas more than wanted still end", all - wanted))
     } else {
         return Verdict::healthy("Available", format!("{available} of {wanted} replicas are available"));
     };
@@ -59,6 +61,8 @@ pub(super) fn stateful_set(scene: &Scene<'_>, live: &Live<'_>) -> Verdict {
         ("Updating", format!("{updated} of {to_update} replicas are of the new version"))
     } else if ready < wanted {
         ("Starting", format!("{ready} of {wanted} replicas are ready"))
+    } else if count("replicas") > wanted {
+        ("Stopping", format!("{} replicas more than wanted still end", count("replicas") - wanted))
     } else {
         return Verdict::healthy("Ready", format!("{ready} of {wanted} replicas are ready"));
     };
@@ -97,7 +101,7 @@ pub(super) fn job(scene: &Scene<'_>, live: &Live<'_>) -> Verdict {
         }
     }
     if object.pointer("/spec/suspend") == Some(&Json::Bool(true)) {
-        return Verdict::healthy("Stopped", "it is suspended, as wanted");
+        return stopped(number(object, "/status/active").unwrap_or(0), "it is suspended, as wanted");
     }
     explain(scene, live).unwrap_or_else(|| {
         let (active, failed) = (number(object, "/status/active").unwrap_or(0), number(object, "/status/failed"));
@@ -115,7 +119,16 @@ fn unseen_or_stopped(object: &Json, wanted: i64) -> Option<Verdict> {
     if observed < number(object, "/metadata/generation").unwrap_or(0) {
         return Some(Verdict::progressing("NotObserved", "its controller has not seen the last change yet"));
     }
-    (wanted == 0).then(|| Verdict::healthy("Stopped", "it is stopped, as wanted"))
+    let left = number(object, "/status/replicas").unwrap_or(0);
+    (wanted == 0).then(|| stopped(left, "it is stopped, as wanted"))
+}
+
+/// What is to run no more, and has so many pods left.
+fn stopped(left: i64, message: &str) -> Verdict {
+    if left > 0 {
+        return Verdict::progressing("Stopping", format!("{left} replicas still end"));
+    }
+    Verdict::healthy("Stopped", message)
 }
 
 /// Why a workload is not ready, from its events and from its pods: the first that is stuck, else the first that is

@@ -21,7 +21,8 @@ const ADD_COMPONENT: &str = "
       addComponent(input: $input) { component { id slug } errors { code message path } }
     }";
 
-const SET_RESOURCE: &str = "
+/// Adds a Kubernetes resource, or replaces it.
+pub const SET_RESOURCE: &str = "
     mutation($input: SetKubernetesResourceInput!) {
       setKubernetesResource(input: $input) { kubernetesResource { id kind name } errors { code message path } }
     }";

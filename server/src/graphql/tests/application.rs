@@ -1,7 +1,7 @@
 //! Composing applications, and looking at them where their cluster does not answer.
 
 use super::{
-    bed::{Bed, Person, text, unknown},
+    bed::{Bed, Person, on_one_thread, text, unknown},
     seed::id_of,
 };
 use crate::{
@@ -219,66 +219,69 @@ const WHOLE: &str = "query($id: ID!) { team(id: $id) { applications(first: 20) {
 } } } }";
 
 // On one thread, so that what is gathered does not depend on how busy the machine is.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_page_of_applications_costs_the_same_whatever_its_length() {
-    let c = Composed::new().await;
-    let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
-    let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
-    let template: TemplateId = id_of(&text(&made["template"]["id"]));
-    let mut versions = Vec::new();
-    for number in ["1.0", "2.0", "3.0", "3.1"] {
-        versions.push(c.bed.seed_version(template, number).await);
-    }
-    let fill = async |application: &str| {
-        let at: ApplicationId = id_of(application);
-        let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 3).await;
-        for place in 0..3 {
-            let installation = c.bed.seed_installation(at, template, versions[0]).await;
-            c.bed.seed_component(at, &format!("web-{place}"), Some((installation, versions[0])), &[]).await;
-            for sequence in 1..=2 {
-                c.bed.seed_record(installation, sequence, (versions[0], versions[1]), operation).await;
+    on_one_thread(async {
+        let c = Composed::new().await;
+        let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
+        let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
+        let template: TemplateId = id_of(&text(&made["template"]["id"]));
+        let mut versions = Vec::new();
+        for number in ["1.0", "2.0", "3.0", "3.1"] {
+            versions.push(c.bed.seed_version(template, number).await);
+        }
+        let fill = async |application: &str| {
+            let at: ApplicationId = id_of(application);
+            let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 3).await;
+            for place in 0..3 {
+                let installation = c.bed.seed_installation(at, template, versions[0]).await;
+                c.bed.seed_component(at, &format!("web-{place}"), Some((installation, versions[0])), &[]).await;
+                for sequence in 1..=2 {
+                    c.bed.seed_record(installation, sequence, (versions[0], versions[1]), operation).await;
+                }
             }
-        }
-        c.bed.seed_resource(at, "settings").await;
-        for state in [PublicationState::Published, PublicationState::Abandoned] {
-            c.bed.seed_publication(at, template, id_of(&c.owner.id), state).await;
-        }
-    };
-    fill(&c.application).await;
-    let count = async || {
-        let before = c.bed.app.database.queries();
-        let mut seen = c.bed.data(&c.owner, WHOLE, json!({ "id": c.team })).await;
-        let cost = c.bed.app.database.queries() - before;
-        let all = seen["team"]["applications"]["nodes"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
-        for one in &all {
-            assert_eq!((&one["installations"]["totalCount"], &one["upgradableCount"]), (&json!(3), &json!(3)));
-            let offered = &one["installations"]["nodes"][1]["upgradableVersions"];
-            assert_eq!(*offered, json!({ "totalCount": 3, "nodes": [{ "number": "3.1" }, { "number": "3.0" }] }));
-            let records = &one["installations"]["nodes"][0]["upgradeRecords"];
-            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(2), 1));
-            let records = &one["upgradeRecords"];
-            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(6), 2));
-            let events = &records["nodes"][0]["operation"]["events"];
-            let first = json!([{ "message": "event 1" }, { "message": "event 2" }]);
-            assert_eq!(*events, json!({ "totalCount": 3, "nodes": first }));
-            assert_eq!(one["publications"]["totalCount"], 2);
-        }
-        (all.len(), cost)
-    };
-    let more = async |names: std::ops::Range<u8>| {
-        for name in names {
-            let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": format!("shop {name}") });
-            let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
-            fill(&text(&made["application"]["id"])).await;
-        }
-    };
-    more(1..2).await;
-    count().await;
-    let (two, of_two) = count().await;
-    more(2..20).await;
-    let (twenty, of_twenty) = count().await;
-    assert_eq!((two, twenty), (2, 20));
-    assert_eq!(of_two, of_twenty, "queries for 2 and for 20 applications");
+            c.bed.seed_resource(at, "settings").await;
+            for state in [PublicationState::Published, PublicationState::Abandoned] {
+                c.bed.seed_publication(at, template, id_of(&c.owner.id), state).await;
+            }
+        };
+        fill(&c.application).await;
+        let count = async || {
+            let before = c.bed.app.database.queries();
+            let mut seen = c.bed.data(&c.owner, WHOLE, json!({ "id": c.team })).await;
+            let cost = c.bed.app.database.queries() - before;
+            let all = seen["team"]["applications"]["nodes"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
+            for one in &all {
+                assert_eq!((&one["installations"]["totalCount"], &one["upgradableCount"]), (&json!(3), &json!(3)));
+                let offered = &one["installations"]["nodes"][1]["upgradableVersions"];
+                assert_eq!(*offered, json!({ "totalCount": 3, "nodes": [{ "number": "3.1" }, { "number": "3.0" }] }));
+                let records = &one["installations"]["nodes"][0]["upgradeRecords"];
+                assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(2), 1));
+                let records = &one["upgradeRecords"];
+                assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(6), 2));
+                let events = &records["nodes"][0]["operation"]["events"];
+                let first = json!([{ "message": "event 1" }, { "message": "event 2" }]);
+                assert_eq!(*events, json!({ "totalCount": 3, "nodes": first }));
+                assert_eq!(one["publications"]["totalCount"], 2);
+            }
+            (all.len(), cost)
+        };
+        let more = async |names: std::ops::Range<u8>| {
+            for name in names {
+                let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": format!("shop {name}") });
+                let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
+                fill(&text(&made["application"]["id"])).await;
+            }
+        };
+        more(1..2).await;
+        count().await;
+        let (two, of_two) = count().await;
+        more(2..20).await;
+        let (twenty, of_twenty) = count().await;
+        assert_eq!((two, twenty), (2, 20));
+        assert_eq!(of_two, of_twenty, "queries for 2 and for 20 applications");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +340,18 @@ async fn an_application_that_was_never_deployed_is_deleted_at_once() {
     let input = json!({ "applicationId": c.application });
     let deleted = c.bed.done(&c.owner, "deleteApplication", "application { name } operation { id }", input).await;
     assert!(deleted["operation"].is_null());
+    let query = "query($id: ID!) { application(id: $id) { id } }";
+    assert_eq!(c.bed.refusal(Some(&c.owner), query, json!({ "id": c.application })).await, "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_tried_again_with_nothing_left_is_done() {
+    let c = Composed::new().await;
+    let at: ApplicationId = id_of(&c.application);
+    let failed = c.bed.seed_operation(OperationKind::Uninstall, OperationState::Failed, Some(at), 1).await;
+    let input = json!({ "operationId": encode_text(failed) });
+    let retried = c.bed.done(&c.owner, "retryOperation", "operation { id }", input).await;
+    assert!(retried["operation"].is_null());
     let query = "query($id: ID!) { application(id: $id) { id } }";
     assert_eq!(c.bed.refusal(Some(&c.owner), query, json!({ "id": c.application })).await, "NOT_FOUND");
 }

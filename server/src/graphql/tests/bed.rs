@@ -13,6 +13,7 @@ use crate::{
     },
     store::{
         Instant,
+        test_database::TestDatabase,
         user::{self, Session},
     },
 };
@@ -33,6 +34,7 @@ pub(super) struct Bed {
     /// The global id of the first enterprise.
     pub(super) enterprise: String,
     _folder: TempDir,
+    _database: TestDatabase,
 }
 
 #[derive(Clone)]
@@ -50,8 +52,10 @@ impl Bed {
     pub(super) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
         crate::process::install_tls();
         let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::chosen().await;
         let mut config = Config::default();
         config.data.folder = folder.path().to_owned();
+        config.database.url = Some(database.url().to_owned());
         configure(&mut config);
         let clock = Clock::default();
         let app = App::open(config, clock.clone()).await.unwrap();
@@ -62,7 +66,8 @@ impl Bed {
         assert!(first_start(&app, "acme").await.unwrap().is_none(), "the first start is one");
         let schema = schema(app.clone());
         let nobody = Person { name: String::new(), id: String::new(), token: String::new() };
-        let mut bed = Self { app, schema, clock, admin: nobody, enterprise: String::new(), _folder: folder };
+        let mut bed =
+            Self { app, schema, clock, admin: nobody, enterprise: String::new(), _folder: folder, _database: database };
         bed.admin = bed.begin(&first.name, first.one_time_password.expose()).await;
         let found = bed.data(&bed.admin, "{ enterprises { nodes { id name } } }", json!({})).await;
         assert_eq!(found["enterprises"]["nodes"][0]["name"], "acme");
@@ -178,6 +183,11 @@ impl Bed {
         person.id = crate::graphql::id::encode_text(actor.user_id);
         person
     }
+}
+
+/// Counts of statements must not depend on which thread is faster.
+pub(super) async fn on_one_thread(test: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(test).await.unwrap();
 }
 
 /// A mutation with its input as a variable.

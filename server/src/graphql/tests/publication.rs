@@ -17,10 +17,11 @@ use crate::{
 use diesel::ExpressionMethods as _;
 use diesel::QueryDsl as _;
 use diesel_async::RunQueryDsl as _;
+use ropeway_clusters::{ObjectRef, Observed, Scope, Verdict, Watch};
 use ropeway_domain::model::Image;
 use ropeway_playground::{Options, Playground};
 use serde_json::{Value as Json, json};
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -439,4 +440,38 @@ async fn what_a_host_says_that_somebody_named_is_not_shown() {
     let found = resolve_images(&bed.app, &library, [image.clone()], &[]).await;
     let trouble = found[&image].as_ref().unwrap_err();
     assert!(trouble.message.contains("418") && !trouble.message.contains("canary"), "{}", trouble.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_moved_since_it_was_pulled_is_told() {
+    let shop = Shop::new().await;
+    let application = shop.bed.application_row(id_of(&shop.application)).await;
+    let cluster = shop.bed.app.cluster(application.cluster_id).await.unwrap();
+    cluster.ensure_namespace("shops", &BTreeMap::new()).await.unwrap();
+    let mut conn = shop.bed.app.database.read().await.unwrap();
+    let component = store::component::find(&mut conn, id_of(&shop.component)).await.unwrap().unwrap();
+    drop(conn);
+    let labels = json!({ "ropeway.dev/application": application.id, "ropeway.dev/component": component.key.0 });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "namespace": "shops", "labels": labels },
+        "spec": { "containers": [{ "name": "web", "image": shop.source.image("web", "2.9") }] },
+    });
+    cluster.create_if_absent(&pod, &Scope::namespace("shops")).await.unwrap();
+    let watch = Watch {
+        references: vec![ObjectRef::of(&pod).unwrap()],
+        namespace: "shops".into(),
+        selector: None,
+        details: false,
+    };
+    let runs = |seen: Arc<[Observed]>| {
+        let pod = seen[0].object.as_ref();
+        let runs = pod.is_some_and(|pod| pod["status"]["phase"] == "Running");
+        std::future::ready(if runs { Verdict::Done(()) } else { Verdict::Continue(format!("{pod:?}")) })
+    };
+    cluster.watch_until(&watch, Instant::now() + Duration::from_secs(60), runs).await.unwrap();
+    let plan = shop.plan(shop.input("2.9", json!({}))).await;
+    assert!(!plan["blockers"].to_string().contains("IMAGE_MOVED"), "{plan}");
+    shop.source.push("web", "2.9", &["amd64", "arm64"], &[70_000]).await.unwrap();
+    let plan = shop.plan(shop.input("2.9", json!({}))).await;
+    assert!(plan["blockers"].to_string().contains("IMAGE_MOVED"), "{plan}");
 }

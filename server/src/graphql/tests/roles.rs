@@ -7,7 +7,7 @@ use super::bed::{Bed, PASSWORD, document, text, unknown};
 use crate::{
     graphql::id::encode_text,
     on,
-    store::{audit::AuditEntry, schema::audit_entries},
+    store::{Conn, audit::AuditEntry, schema::audit_entries},
 };
 use diesel::{pg::Pg, prelude::*, sql_types::Text, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -406,7 +406,10 @@ struct Count {
 /// How many rows each table has, but for sessions and the audit log.
 async fn counts(bed: &Bed) -> BTreeMap<String, i64> {
     let mut conn = bed.app.database.read().await.unwrap();
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table'";
+    let tables = match &conn {
+        Conn::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table'",
+        Conn::Postgres(_) => "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'",
+    };
     let tables: Vec<Table> = on!(&mut conn, |c| diesel::sql_query(tables).load(c).await).unwrap();
     let mut counts = BTreeMap::new();
     for Table { name } in tables {

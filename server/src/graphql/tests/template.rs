@@ -1,10 +1,12 @@
 //! Templates: who sees, makes, changes and deletes them.
 
 use super::{
-    bed::{Bed, Person, text, unknown},
+    bed::{Bed, Person, on_one_thread, text, unknown},
     seed::id_of,
 };
+use crate::{error::Error, service::execute::check_published, store::version};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ropeway_domain::VersionNumber;
 use serde_json::{Value as Json, json};
 
 const FIND: &str = "query($id: ID!) { template(id: $id) { id name scope categories description logo team { slug }
@@ -13,6 +15,18 @@ const FIND: &str = "query($id: ID!) { template(id: $id) { id name scope categori
 const LIST: &str = "query($id: ID!, $search: String, $category: String, $scope: TemplateScope) { enterprise(id: $id) {
                     templateCategories
                     templates(first: 10, search: $search, category: $category, scope: $scope) { totalCount nodes { name } } } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_deleted_meanwhile_is_gone_to_by_nobody() {
+    let people = People::new().await;
+    let template = people.create("Shop", "TEAM", json!({})).await;
+    let version = people.bed.seed_version(id_of(&template), "1").await;
+    let mut conn = people.bed.app.database.write().await.unwrap();
+    check_published(&mut conn, version).await.unwrap();
+    let number: VersionNumber = "1".parse().unwrap();
+    version::hide(&mut conn, id_of(&template), number.sort_key()).await.unwrap();
+    assert!(matches!(check_published(&mut conn, version).await, Err(Error::Conflict(_))));
+}
 
 struct People {
     bed: Bed,
@@ -207,30 +221,33 @@ async fn cases_do_not_matter_to_a_search() {
 }
 
 // On one thread, so that what is gathered does not depend on how busy the machine is.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_page_of_templates_costs_the_same_however_long_it_is() {
-    let p = People::new().await;
-    let query = "query($id: ID!) { enterprise(id: $id) { templates(first: 50) { totalCount nodes { name categories
+    on_one_thread(async {
+        let p = People::new().await;
+        let query = "query($id: ID!) { enterprise(id: $id) { templates(first: 50) { totalCount nodes { name categories
                  team { slug } latest { number architectures }
                  versions(first: 3) { totalCount nodes { number template { name } components { name } asks { name }
                  images { reference } } } } } } }";
-    let mut costs = Vec::new();
-    for more in [2, 18] {
-        for number in 0..more {
-            let id = p.create(&format!("shop {more} {number}"), "ENTERPRISE", json!({ "categories": ["a"] })).await;
-            for version in ["1.0", "2.0", "2.1", "3.0"] {
-                p.bed.seed_version(id_of(&id), version).await;
+        let mut costs = Vec::new();
+        for more in [2, 18] {
+            for number in 0..more {
+                let id = p.create(&format!("shop {more} {number}"), "ENTERPRISE", json!({ "categories": ["a"] })).await;
+                for version in ["1.0", "2.0", "2.1", "3.0"] {
+                    p.bed.seed_version(id_of(&id), version).await;
+                }
+            }
+            let before = p.bed.app.database.queries();
+            let found = p.bed.data(&p.owner, query, json!({ "id": p.bed.enterprise })).await;
+            costs.push(p.bed.app.database.queries() - before);
+            for template in found["enterprise"]["templates"]["nodes"].as_array().unwrap() {
+                assert_eq!(template["versions"]["totalCount"], 4);
+                let numbers: Vec<_> =
+                    template["versions"]["nodes"].as_array().unwrap().iter().map(|one| text(&one["number"])).collect();
+                assert_eq!(numbers, ["3.0", "2.1", "2.0"]);
             }
         }
-        let before = p.bed.app.database.queries();
-        let found = p.bed.data(&p.owner, query, json!({ "id": p.bed.enterprise })).await;
-        costs.push(p.bed.app.database.queries() - before);
-        for template in found["enterprise"]["templates"]["nodes"].as_array().unwrap() {
-            assert_eq!(template["versions"]["totalCount"], 4);
-            let numbers: Vec<_> =
-                template["versions"]["nodes"].as_array().unwrap().iter().map(|one| text(&one["number"])).collect();
-            assert_eq!(numbers, ["3.0", "2.1", "2.0"]);
-        }
-    }
-    assert_eq!(costs[0], costs[1], "queries for 2 and for 20 templates");
+        assert_eq!(costs[0], costs[1], "queries for 2 and for 20 templates");
+    })
+    .await;
 }

@@ -47,6 +47,8 @@ impl Journal {
                     cluster_object::set_uid(conn, listed.id, &object.uid, object.owner_key).await?;
                 }
                 None => {
+                    // It may be listed by another version of its kind.
+                    cluster_object::forget_uid(conn, object.application_id, &object.uid).await?;
                     let new = ClusterObject {
                         id: clock::new_id(),
                         application_id: object.application_id,

@@ -47,7 +47,8 @@ pub(super) async fn apply(app: &App, step: &StepContext, action: &Apply) -> Resu
         }
         if action.await_healthy {
             let Applying { cluster, application, .. } = &applying;
-            health::await_healthy(cluster, &reached.driver, &target, application, &references, step.deadline()).await?;
+            let (driver, clock, deadline) = (&reached.driver, &app.clock, step.deadline());
+            health::await_healthy(cluster, driver, &target, application, clock, &references, deadline).await?;
         }
     }
     Ok(())

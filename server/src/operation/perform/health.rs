@@ -1,6 +1,6 @@
 //! Waits until the driver finds objects healthy.
 
-use crate::operation::Outcome;
+use crate::{clock::Clock, operation::Outcome};
 use ropeway_clusters::{Cluster, ObjectRef, Observed, Preconditions, Verdict, Watch, labels, uid};
 use ropeway_drivers as drivers;
 use ropeway_drivers::{Driver, HealthState, Target};
@@ -16,6 +16,7 @@ pub(super) async fn await_healthy(
     driver: &Driver,
     target: &Target,
     application: &str,
+    clock: &Clock,
     references: &[ObjectRef],
     deadline: Instant,
 ) -> Result<(), Outcome> {
@@ -32,7 +33,7 @@ pub(super) async fn await_healthy(
     let judge = |observed: std::sync::Arc<[Observed]>| async move {
         let verdict = judge(driver, target, &observed).await;
         if matches!(verdict, Verdict::Continue(_)) {
-            help_over_stuck_pods(cluster, application, &observed).await;
+            help_over_stuck_pods(cluster, application, clock, &observed).await;
         }
         verdict
     };
@@ -45,22 +46,23 @@ pub(super) async fn await_healthy(
 }
 
 /// A StatefulSet waits without end for a pod whose earlier template could not start, and for one that lacks the volume
-/// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its deadline, with what was seen.
-async fn help_over_stuck_pods(cluster: &Cluster, application: &str, observed: &[Observed]) {
+/// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its
+/// deadline, with what was seen.
+async fn help_over_stuck_pods(cluster: &Cluster, application: &str, clock: &Clock, observed: &[Observed]) {
     for found in observed.iter().filter(|found| found.reference.kind == "StatefulSet") {
         let Some(uid) = found.object.as_ref().and_then(uid) else { continue };
         let preconditions = Preconditions { application: application.to_owned(), uid: uid.to_owned() };
-        match cluster.delete_stuck_pods(&found.reference, &preconditions).await {
-            Ok(deleted) if deleted.is_empty() => {}
-            Ok(deleted) => tracing::info!(
+        match cluster.delete_stuck_pod(&found.reference, &preconditions, clock.now().0).await {
+            Ok(None) => {}
+            Ok(Some(pod)) => tracing::info!(
                 object = %found.reference,
-                pods = deleted.join(", "),
-                "pods of an earlier template that the StatefulSet waited for were deleted"
+                pod,
+                "a pod of an earlier template that the StatefulSet waited for was deleted"
             ),
             Err(error) => tracing::warn!(
                 object = %found.reference,
                 error = &error as &dyn std::error::Error,
-                "pods of an earlier template that the StatefulSet waits for could not be deleted"
+                "a pod of an earlier template that the StatefulSet may wait for could not be deleted"
             ),
         }
     }
@@ -72,6 +74,8 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
         Ok(health) if health.state == HealthState::Healthy => Verdict::Done(()),
         Ok(health) => {
             let ill = health.items.iter().filter(|item| item.state != HealthState::Healthy);
+            let jobs = ill.clone().filter(|item| item.reference.kind == "Job");
+            let ill_jobs: Vec<&str> = jobs.map(|item| item.reference.name.as_str()).collect();
             let mut named: Vec<String> = ill
                 .clone()
                 .take(NAMED)
@@ -81,11 +85,23 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
             if more > 0 {
                 named.push(format!("and {more} more"));
             }
-            Verdict::Continue(named.join("; "))
+            let named = named.join("; ");
+            let is_ill = |found: &Observed| ill_jobs.contains(&found.reference.name.as_str());
+            if observed.iter().any(|found| has_failed(found) && is_ill(found)) {
+                return Verdict::Fail(named);
+            }
+            Verdict::Continue(named)
         }
         Err(error) if error.retryable() => Verdict::Continue(error.to_string()),
         Err(error) => Verdict::Fail(error.to_string()),
     }
+}
+
+/// Whether an object is a Job that has failed: that is final, so waiting on is of no use.
+fn has_failed(observed: &Observed) -> bool {
+    let conditions = observed.object.as_ref().and_then(|object| object.pointer("/status/conditions")?.as_array());
+    let failed = conditions.into_iter().flatten().any(|one| one["type"] == "Failed" && one["status"] == "True");
+    failed && observed.reference.kind == "Job" && observed.reference.api_version.starts_with("batch/")
 }
 
 /// An object and its pods: they explain why it is not healthy.

@@ -1,8 +1,8 @@
 //! Makes a team's namespace and the Secret with which images are pulled into it.
 
-use super::secrets;
 use crate::{
     app::App,
+    error::Error as ServiceError,
     operation::{
         Outcome, StepContext,
         action::{EnsureNamespace, PullSecret},
@@ -40,9 +40,13 @@ async fn ensure_pull_secret(
     namespace: &str,
     secret: &PullSecret,
 ) -> Result<(), Outcome> {
-    let values = secrets::open(app, step.operation().enterprise_id, [secret.password].into()).await?;
-    let password = values.get(&secret.password).ok_or_else(secrets::missing)?;
-    let content = docker_config_json(&secret.registry, &secret.username, password.expose());
+    let library = app.library(step.operation().enterprise_id).await?;
+    // Nothing to pull with any more: what is there is left.
+    let Some(access) = library.pull_access() else { return Ok(()) };
+    let mut conn = app.database.read().await.map_err(ServiceError::from)?;
+    let password = app.unseal(&mut conn, library.enterprise_id, access.password).await?;
+    drop(conn);
+    let content = docker_config_json(&access.registry, &access.username, password.expose());
     let at = PullSecretName { namespace: namespace.to_owned(), name: secret.name.clone() };
     let mut object = pull_secret(&at, &content);
     object["metadata"]["labels"][labels::APPLICATION] = Json::from(secret.owner.as_str());

@@ -32,7 +32,7 @@ pub(super) async fn open(
 }
 
 /// What is said of a secret that is not stored.
-pub(super) fn missing() -> Outcome {
+fn missing() -> Outcome {
     Outcome::failed("a secret that it needs is not stored any more")
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     error::Result,
     id::VersionId,
-    operation::Action,
+    operation::{Action, retry},
     store::{
         Conn, Instant, Key, Stored, Word, application_lock, component,
         installation::{self, Installation},
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    Change, ComponentKey, Decision,
+    Change, ComponentKey, Decision, ResourceKey,
     change::Owner,
     installed::VersionRef,
     operation::{OperationState, StepState, UpgradeState, record_state},
@@ -71,11 +71,12 @@ pub(super) async fn upgraded(
         None => None,
     };
     let Some(record) = record else { return Ok(()) };
-    let outcomes = outcomes(&record, steps);
+    let here = component::of_applications(conn, &[found.application_id]).await?;
+    let here: BTreeSet<ComponentKey> = here.iter().map(|row| row.key.0).collect();
+    let outcomes = outcomes(&record, &here, steps);
     let whole = judged(&outcomes, steps, outcome);
     record::update(conn, record.id, record.state.0.finish(whole)?, &outcomes).await?;
-    let failed: BTreeSet<ComponentKey> =
-        outcomes.iter().filter(|one| one.state != UpgradeState::Succeeded).map(|one| one.key).collect();
+    let failed = Failed::of(&record, &outcomes, steps);
     if whole != UpgradeState::Failed {
         move_rows(conn, &record, &failed).await?;
     }
@@ -121,12 +122,30 @@ async fn find(conn: &mut Conn, operation: &Operation) -> Result<Option<Installat
     }
 }
 
-/// What stays listed as kept: of what did not get to the version, what was listed before; of all else, what is new.
-fn kept(before: &[Change], new: &[Change], failed: &BTreeSet<ComponentKey>) -> Vec<Change> {
-    let stays = |change: &&Change| match change.owner {
-        Owner::Component(key) => failed.contains(&key),
+/// What did not get to the version that a record wrote, by template key.
+struct Failed {
+    components: BTreeSet<ComponentKey>,
+    resources: BTreeSet<ResourceKey>,
+}
+
+impl Failed {
+    fn of(record: &Record, outcomes: &[ComponentOutcome], steps: &[Step]) -> Self {
+        let components: BTreeSet<ComponentKey> =
+            outcomes.iter().filter(|one| one.state != UpgradeState::Succeeded).map(|one| one.key).collect();
+        let left = retry::left(steps).resources;
         // Resources move with the last component.
-        Owner::Resource(_) => !failed.is_empty(),
+        let stays = |own: &ResourceKey| !components.is_empty() || left.contains(own);
+        let written = record.written.0.resources.iter();
+        let resources = written.filter(|(_, one)| stays(&one.own_key)).map(|(key, _)| *key).collect();
+        Self { components, resources }
+    }
+}
+
+/// What stays listed as kept: of what did not get to the version, what was listed before; of all else, what is new.
+fn kept(before: &[Change], new: &[Change], failed: &Failed) -> Vec<Change> {
+    let stays = |change: &&Change| match change.owner {
+        Owner::Component(key) => failed.components.contains(&key),
+        Owner::Resource(key) => failed.resources.contains(&key),
     };
     let old = before.iter().filter(stays);
     old.chain(new.iter().filter(|change| !stays(change))).cloned().collect()
@@ -183,8 +202,9 @@ fn as_operation(state: UpgradeState) -> OperationState {
     }
 }
 
-/// How it went for each component, those of an earlier attempt included.
-fn outcomes(record: &Record, steps: &[Step]) -> Vec<ComponentOutcome> {
+/// How it went for each component, those of an earlier attempt included. A component that a person deleted since is
+/// waited for no more.
+fn outcomes(record: &Record, here: &BTreeSet<ComponentKey>, steps: &[Step]) -> Vec<ComponentOutcome> {
     let by_own: BTreeMap<ComponentKey, ComponentKey> =
         record.written.0.components.iter().map(|(key, one)| (one.own_key, *key)).collect();
     let states = steps.iter().filter_map(|step| {
@@ -198,10 +218,13 @@ fn outcomes(record: &Record, steps: &[Step]) -> Vec<ComponentOutcome> {
         });
         of.into_iter().find_map(|step| step.error.clone())
     };
+    let own = |key: &ComponentKey| record.written.0.components.get(key).map(|one| one.own_key);
+    let is_here = |one: &&ComponentOutcome| own(&one.key).is_none_or(|own| here.contains(&own));
     record
         .outcomes
         .0
         .iter()
+        .filter(is_here)
         .map(|before| match states.get(&before.key) {
             Some(state) => ComponentOutcome {
                 state: *state,
@@ -214,16 +237,16 @@ fn outcomes(record: &Record, steps: &[Step]) -> Vec<ComponentOutcome> {
 }
 
 /// Components and resources are at the versions that the record wrote, but for those that failed.
-async fn move_rows(conn: &mut Conn, record: &Record, failed: &BTreeSet<ComponentKey>) -> Result<()> {
+async fn move_rows(conn: &mut Conn, record: &Record, failed: &Failed) -> Result<()> {
     let id = |version: &Option<VersionRef>| version.as_ref().map(|version| VersionId::new(version.id));
     for (key, component) in &record.written.0.components {
-        if !failed.contains(key) {
+        if !failed.components.contains(key) {
             let (own, version) = (Key(component.own_key), id(&component.version));
             component::set_version(conn, record.application_id, own, version).await?;
         }
     }
-    if failed.is_empty() {
-        for one in record.written.0.resources.values() {
+    for (key, one) in &record.written.0.resources {
+        if !failed.resources.contains(key) {
             resource::set_version(conn, record.application_id, Key(one.own_key), id(&one.version)).await?;
         }
     }

@@ -13,16 +13,21 @@ use crate::{
         run::{DRAIN, Left, run},
     },
     store::{
-        Conn, Database, Instant, Word,
+        Conn, Database, Instant, Key, Word,
         event::{self, Event},
+        library::{self, Library},
         operation::{self, Operation, WorkerId},
         schema::{applications, clusters, drivers, enterprises, sealed_values, teams},
         step::{self, Step},
+        test_database::TestDatabase,
     },
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use ropeway_domain::operation::{OperationKind, OperationState};
+use ropeway_domain::{
+    SecretId,
+    operation::{OperationKind, OperationState},
+};
 use std::{
     sync::{
         Arc,
@@ -73,21 +78,16 @@ pub(super) struct Bed {
 
 /// Runs a test on SQLite.
 pub(super) async fn on_sqlite(test: impl AsyncFnOnce(Bed)) {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    test(Bed::new(url).await).await;
+    let database = TestDatabase::sqlite();
+    test(Bed::new(database.url().to_owned()).await).await;
 }
 
 /// Runs a test on PostgreSQL, if there is one to use.
 pub(super) async fn on_postgres(test: impl AsyncFnOnce(Bed)) {
-    #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
-    let Some(admin) = std::env::var("ROPEWAY_TEST_POSTGRES").ok().filter(|admin| !admin.is_empty()) else {
-        return skip("ROPEWAY_TEST_POSTGRES names no database server");
-    };
-    let place = Place::make(&admin).await;
-    let mut url = url::Url::parse(&admin).unwrap();
-    url.set_path(&place.name);
-    test(Bed::new(url.to_string()).await).await;
+    match TestDatabase::postgres().await {
+        Some(database) => test(Bed::new(database.url().to_owned()).await).await,
+        None => skip("ROPEWAY_TEST_POSTGRES names no database server"),
+    }
 }
 
 /// Notes that the present test is skipped, for the last lines of the test command. In continuous integration it fails.
@@ -103,37 +103,6 @@ fn skip(reason: &str) {
             file.and_then(|mut file| std::io::Write::write_all(&mut file, format!("{test}: {reason}\n").as_bytes()));
         written.expect("the list of skipped tests can be written");
     }
-}
-
-/// A database on a server, dropped at the end, whatever the end is.
-struct Place {
-    admin: String,
-    name: String,
-}
-
-impl Place {
-    async fn make(admin: &str) -> Self {
-        let name = format!("ropeway_test_{}", clock::new_uuid().simple());
-        administer(admin, &format!("CREATE DATABASE {name}")).await;
-        Self { admin: admin.to_owned(), name }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let (admin, statement) = (self.admin.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async move { administer(&admin, &statement).await });
-        });
-    }
-}
-
-async fn administer(admin: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(admin, tokio_postgres::NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
-    client.batch_execute(statement).await.unwrap();
-    drop(client);
-    connection.await.unwrap().unwrap();
 }
 
 impl Bed {
@@ -372,6 +341,28 @@ impl Bed {
     /// A worker takes the next operation.
     pub(super) async fn claim(&self) -> Option<Claim> {
         self.journal().claim(worker(), self.lease(), usize::MAX).await.unwrap()
+    }
+
+    /// The library is configured anew: nodes pull as somebody else.
+    pub(super) async fn pull_as(&self, username: &str, password: SecretId) {
+        let library = Library {
+            enterprise_id: self.enterprise,
+            embedded: false,
+            url: "library.example".into(),
+            public_url: "library.example".into(),
+            prefix: String::new(),
+            username: None,
+            password: None,
+            pull_username: Some(username.to_owned()),
+            pull_password: Some(Key(password)),
+            ca_certificate: None,
+            plain_http: false,
+            reachable: None,
+            checked_at: None,
+            message: None,
+            generation: 1,
+        };
+        library::set(&mut self.write().await, &library).await.unwrap();
     }
 
     pub(super) fn lease(&self) -> Duration {

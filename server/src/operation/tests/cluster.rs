@@ -61,6 +61,7 @@ async fn field(bed: Bed) -> Field {
     });
     drop(conn);
     let cluster = app.cluster(bed.cluster).await.unwrap();
+    bed.pull_as("robot", secret.id.0).await;
     Field { bed, app, cluster, secret: secret.id.0, _playground: playground, _folder: folder }
 }
 
@@ -71,13 +72,7 @@ impl Field {
             namespace: "team".into(),
             labels: [("ropeway.dev/team".to_owned(), self.bed.team.to_string())].into(),
             is_named_by_administrator: false,
-            pull_secret: Some(PullSecret {
-                name: "pull".into(),
-                owner: self.bed.team.to_string(),
-                registry: "library.example".into(),
-                username: "robot".into(),
-                password: self.secret,
-            }),
+            pull_secret: Some(PullSecret { name: "pull".into(), owner: self.bed.team.to_string() }),
         })
     }
 
@@ -180,7 +175,11 @@ async fn what_is_planned_is_applied_once_listed_and_deleted() {
         let uids: Vec<&str> = listed.iter().map(|object| object.uid.as_str()).collect();
         assert_eq!(uids, [field.live_uid("v1", "Secret").await, field.live_uid("apps/v1", "Deployment").await]);
 
+        field.bed.pull_as("another", field.secret).await;
         let again = field.run(actions()).await;
+        let pull = field.live("v1", "Secret", "pull").await.unwrap();
+        let docker = STANDARD.decode(pull["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+        assert!(String::from_utf8(docker).unwrap().contains("another"), "it is applied with the access of now");
         assert_eq!(field.bed.states(again).await, "SUCCEEDED: step 1 SUCCEEDED, step 2 SUCCEEDED");
         assert_eq!(field.listed().await, listed);
 
@@ -216,6 +215,23 @@ async fn what_does_not_become_healthy_in_time_has_failed() {
         let error = field.bed.steps(id).await[1].error.clone().unwrap();
         assert!(error.contains("took too long; last seen: Deployment shop"), "{error}");
         assert_eq!(field.listed().await.len(), 1, "it is ours, healthy or not");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_failed_is_not_waited_for() {
+    on_sqlite(async |bed| {
+        let field = field(bed).await;
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "shop", "namespace": "team", "labels": field.labels()},
+            "spec": {"backoffLimit": 0, "template": {"metadata": {"annotations": {FAULT: "Failed"}},
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "shop", "image": "registry.example/shop:1"}]}}}});
+        let job = PlannedObject { mode: ApplyMode::CreateOnly, ..planned(0, job) };
+        let id = field.run(vec![field.namespace(), field.apply(600, vec![job])]).await;
+        assert_eq!(field.bed.states(id).await, "PARTIAL: step 1 SUCCEEDED, step 2 FAILED");
+        let error = field.bed.steps(id).await[1].error.clone().unwrap();
+        assert!(error.starts_with("Job shop: "), "{error}");
     })
     .await;
 }
