@@ -242,7 +242,7 @@ fn a_volume_that_a_component_gets_in_addition_is_looked_at_like_a_new_one() {
         (case.is_here, case.has) = (true, vec!["files"]);
         case.around.claims.insert("data-shop-db-2".to_owned());
         case.around.claims.insert("shop-db-files".to_owned());
-        case.facts.storage_classes.clear();
+        case.facts.storage_classes = Some(BTreeSet::new());
     });
     assert_eq!(codes(&found), ["CLAIMS_LEFT", "STORAGE_CLASS_MISSING"]);
     assert!(found.blockers.iter().all(|blocker| blocker.message.contains("data")), "{:?}", found.blockers);

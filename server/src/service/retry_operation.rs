@@ -57,7 +57,7 @@ async fn retry(app: &App, actor: &Actor, id: OperationId) -> Result<Option<Opera
             Ok(Some(retry_rollout::retry_upgrade(app, actor, record).await?.1))
         }
         OperationKind::Uninstall => end(app, actor, &failed, &steps).await,
-        OperationKind::OpenTeam => renew_pull_secrets::again(app, actor, &failed).await,
+        OperationKind::OpenTeam => renew_pull_secrets::again(app, actor, &failed).await.map(Some),
         OperationKind::Probe => {
             Err(UserError::new("CANNOT_RETRY", "ask again with checkLibrary").at(["operationId"]).into())
         }

@@ -151,7 +151,7 @@ async fn a_stateful_set_gets_another_volume_and_a_larger_one(
     let before = pods(&clusters[1], &scene.second_team).await?;
     upgrade_to(&scene, &installation, &second.version, &[text(growth, "/id")?]).await?;
     ensure!(sizes(&clusters[1], &scene.second_team).await? == ["data 40Gi", "logs 20Gi"], "in the second cluster");
-    let replicas = sets.get("shop-database").await?.spec.and_then(|spec| spec.replicas);
+    let replicas = sets.get("shop-database").await?.spec.replicas;
     ensure!(replicas == i32::try_from(REPLICAS + 1).ok(), "what somebody scaled is made anew with {replicas:?}");
     let after = pods(&clusters[1], &scene.second_team).await?;
     ensure!(after.iter().zip(&before).all(|(after, before)| after != before), "a pod does not mount the new volume");

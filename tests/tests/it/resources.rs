@@ -53,7 +53,7 @@ async fn resources_follow_their_rules_in_upgrades() -> anyhow::Result<()> {
         let application = compose::create_application(&scene, &team, sample::NAME).await?;
         set(&scene, &application, &settings("one")).await?;
         let claim = set(&scene, &application, &claim()).await?;
-        let policy = set(&scene, &application, &policy(80)).await?;
+        let network = set(&scene, &application, &policy(80)).await?;
         let web = json!({
             "kind": "DEPLOYMENT", "image": sample::image(&scene.source, "web", "2.9"),
             "settings": { "attributes": { "envFrom": [{ "configMapRef": { "name": "settings" } }] } },
@@ -72,7 +72,7 @@ async fn resources_follow_their_rules_in_upgrades() -> anyhow::Result<()> {
 
         let before = pods(&clusters[0], &scene.first_team).await?;
         set(&scene, &application, &settings("two")).await?;
-        for id in [claim, policy] {
+        for id in [claim, network] {
             scene.client.change(REMOVE, json!({ "kubernetesResourceId": id })).await?;
         }
         compose::deploy(&scene, &application).await?;
