@@ -1,7 +1,7 @@
 //! Composing applications, and looking at them where their cluster does not answer.
 
 use super::{
-    bed::{Bed, Person, on_one_thread, text, unknown},
+    bed::{Bed, Person, text, unknown},
     seed::id_of,
 };
 use crate::{
@@ -219,69 +219,64 @@ const WHOLE: &str = "query($id: ID!) { team(id: $id) { applications(first: 20) {
 } } } }";
 
 // On one thread, so that what is gathered does not depend on how busy the machine is.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[tokio::test]
 async fn a_page_of_applications_costs_the_same_whatever_its_length() {
-    on_one_thread(async {
-        let c = Composed::new().await;
-        let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
-        let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
-        let template: TemplateId = id_of(&text(&made["template"]["id"]));
-        let mut versions = Vec::new();
-        for number in ["1.0", "2.0", "3.0", "3.1"] {
-            versions.push(c.bed.seed_version(template, number).await);
+    let c = Composed::new().await;
+    let input = json!({ "enterpriseId": c.bed.enterprise, "teamId": c.team, "name": "shop", "scope": "TEAM" });
+    let made = c.bed.done(&c.owner, "createTemplate", "template { id }", input).await;
+    let template: TemplateId = id_of(&text(&made["template"]["id"]));
+    let mut versions = Vec::new();
+    for number in ["1.0", "2.0", "3.0", "3.1"] {
+        versions.push(c.bed.seed_version(template, number).await);
+    }
+    let fill = async |application: &str| {
+        let at: ApplicationId = id_of(application);
+        let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 3).await;
+        for place in 0..3 {
+            let installation = c.bed.seed_installation(at, template, versions[0]).await;
+            c.bed.seed_component(at, &format!("web-{place}"), Some((installation, versions[0])), &[]).await;
+            for sequence in 1..=2 {
+                c.bed.seed_record(installation, sequence, (versions[0], versions[1]), operation).await;
+            }
         }
-        let fill = async |application: &str| {
-            let at: ApplicationId = id_of(application);
-            let operation = c.bed.seed_operation(OperationKind::Upgrade, OperationState::Failed, Some(at), 3).await;
-            for place in 0..3 {
-                let installation = c.bed.seed_installation(at, template, versions[0]).await;
-                c.bed.seed_component(at, &format!("web-{place}"), Some((installation, versions[0])), &[]).await;
-                for sequence in 1..=2 {
-                    c.bed.seed_record(installation, sequence, (versions[0], versions[1]), operation).await;
-                }
-            }
-            c.bed.seed_resource(at, "settings").await;
-            for state in [PublicationState::Published, PublicationState::Abandoned] {
-                c.bed.seed_publication(at, template, id_of(&c.owner.id), state).await;
-            }
-        };
-        fill(&c.application).await;
-        let count = async || {
-            let before = c.bed.app.database.queries();
-            let mut seen = c.bed.data(&c.owner, WHOLE, json!({ "id": c.team })).await;
-            let cost = c.bed.app.database.queries() - before;
-            let all = seen["team"]["applications"]["nodes"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
-            for one in &all {
-                assert_eq!((&one["installations"]["totalCount"], &one["upgradableCount"]), (&json!(3), &json!(3)));
-                let offered = &one["installations"]["nodes"][1]["upgradableVersions"];
-                assert_eq!(*offered, json!({ "totalCount": 3, "nodes": [{ "number": "3.1" }, { "number": "3.0" }] }));
-                let records = &one["installations"]["nodes"][0]["upgradeRecords"];
-                assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(2), 1));
-                let records = &one["upgradeRecords"];
-                assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(6), 2));
-                let events = &records["nodes"][0]["operation"]["events"];
-                let first = json!([{ "message": "event 1" }, { "message": "event 2" }]);
-                assert_eq!(*events, json!({ "totalCount": 3, "nodes": first }));
-                assert_eq!(one["publications"]["totalCount"], 2);
-            }
-            (all.len(), cost)
-        };
-        let more = async |names: std::ops::Range<u8>| {
-            for name in names {
-                let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": format!("shop {name}") });
-                let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
-                fill(&text(&made["application"]["id"])).await;
-            }
-        };
-        more(1..2).await;
-        count().await;
-        let (two, of_two) = count().await;
-        more(2..20).await;
-        let (twenty, of_twenty) = count().await;
-        assert_eq!((two, twenty), (2, 20));
-        assert_eq!(of_two, of_twenty, "queries for 2 and for 20 applications");
-    })
-    .await;
+        c.bed.seed_resource(at, "settings").await;
+        for state in [PublicationState::Published, PublicationState::Abandoned] {
+            c.bed.seed_publication(at, template, id_of(&c.owner.id), state).await;
+        }
+    };
+    fill(&c.application).await;
+    let look = async || {
+        let mut seen = c.bed.data(&c.owner, WHOLE, json!({ "id": c.team })).await;
+        let all = seen["team"]["applications"]["nodes"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
+        for one in &all {
+            assert_eq!((&one["installations"]["totalCount"], &one["upgradableCount"]), (&json!(3), &json!(3)));
+            let offered = &one["installations"]["nodes"][1]["upgradableVersions"];
+            assert_eq!(*offered, json!({ "totalCount": 3, "nodes": [{ "number": "3.1" }, { "number": "3.0" }] }));
+            let records = &one["installations"]["nodes"][0]["upgradeRecords"];
+            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(2), 1));
+            let records = &one["upgradeRecords"];
+            assert_eq!((&records["totalCount"], records["nodes"].as_array().unwrap().len()), (&json!(6), 2));
+            let events = &records["nodes"][0]["operation"]["events"];
+            let first = json!([{ "message": "event 1" }, { "message": "event 2" }]);
+            assert_eq!(*events, json!({ "totalCount": 3, "nodes": first }));
+            assert_eq!(one["publications"]["totalCount"], 2);
+        }
+        all.len()
+    };
+    let more = async |names: std::ops::Range<u8>| {
+        for name in names {
+            let input = json!({ "teamId": c.team, "clusterId": c.cluster, "name": format!("shop {name}") });
+            let made = c.bed.done(&c.owner, "createApplication", "application { id }", input).await;
+            fill(&text(&made["application"]["id"])).await;
+        }
+    };
+    more(1..2).await;
+    assert_eq!(look().await, 2);
+    let of_two = c.bed.cost(&look).await;
+    more(2..20).await;
+    assert_eq!(look().await, 20);
+    let of_twenty = c.bed.cost(&look).await;
+    assert_eq!(of_two, of_twenty, "queries for 2 and for 20 applications");
 }
 
 #[tokio::test(flavor = "multi_thread")]
