@@ -31,7 +31,9 @@ pub async fn running_images(reached: &Reached, application: &Application) -> Res
     let mut pages = pin!(reached.cluster.list(Kind::new("v1", "Pod"), namespace, Some(selector), PAGE));
     let (mut running, mut seen) = (Running::new(), 0);
     while let Some(page) = pages.try_next().await.map_err(|error| cluster_error(&reached.row.name, error))? {
-        page.iter().for_each(|pod| note(pod, &mut running));
+        for pod in &page {
+            note(pod, &mut running);
+        }
         seen += page.len();
         if seen >= MAX_PODS {
             break;
