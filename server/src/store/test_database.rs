@@ -56,6 +56,10 @@ impl TestDatabase {
 
 impl Drop for OnServer {
     fn drop(&mut self) {
+        // A second panic would end the other tests as well; the server of the tests is ended with what it has.
+        if std::thread::panicking() {
+            return;
+        }
         let (administrator, statement) = (&self.administrator, format!("DROP DATABASE {} WITH (FORCE)", self.name));
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(administer(administrator, &statement));
