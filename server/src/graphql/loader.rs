@@ -22,7 +22,7 @@ pub struct Rows {
 }
 
 /// How long a loader gathers what is asked for. In tests long enough for slow machines: they count statements.
-const GATHERING: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1 });
+const GATHERING: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1 });
 
 /// The loader of one request.
 pub fn rows(app: App, actor: Option<Actor>) -> DataLoader<Rows> {

@@ -184,16 +184,11 @@ impl Bed {
         person
     }
 
-    /// How many statements something takes: the least of three counts, since what the process does by itself now and
-    /// then comes on top.
+    /// How many statements something takes.
     pub(super) async fn cost<T>(&self, look: impl AsyncFn() -> T) -> u64 {
-        let mut least = u64::MAX;
-        for _ in 0..3 {
-            let before = self.app.database.queries();
-            look().await;
-            least = least.min(self.app.database.queries() - before);
-        }
-        least
+        let before = self.app.database.queries();
+        look().await;
+        self.app.database.queries() - before
     }
 }
 
