@@ -59,6 +59,23 @@ pub async fn execute(url: &str, statements: &str) -> anyhow::Result<()> {
     Ok(result?)
 }
 
+/// Every row of every table of PostgreSQL as text; what is bytes is in hexadecimal digits.
+pub async fn rows(url: &str) -> anyhow::Result<Vec<String>> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connecting to PostgreSQL")?;
+    let connection = tokio::spawn(connection);
+    let tables = client.query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'", &[]).await?;
+    let mut rows = Vec::new();
+    for table in tables {
+        let table: String = table.try_get(0)?;
+        for row in client.query(&format!("SELECT t::text FROM \"{table}\" t"), &[]).await? {
+            rows.push(row.try_get(0)?);
+        }
+    }
+    drop(client);
+    connection.await??;
+    Ok(rows)
+}
+
 /// The same server, another database.
 fn with_database(url: &str, name: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));

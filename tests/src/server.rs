@@ -25,13 +25,24 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts it with SQLite in a folder, and its registry at an address; a free one at the first start.
     pub fn start(folder: &Path, registry: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let key = folder.join("data").join("key");
+        Self::start_with(folder, registry, &key, "")
+    }
+
+    /// Starts one of several that share a database and the file of a key.
+    pub fn start_replica(folder: &Path, database: &str, key: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Self::start_with(folder, None, key, &format!("\n[database]\nurl = \"{database}\"\nreplicated = true\n"))
+    }
+
+    fn start_with(folder: &Path, registry: Option<SocketAddr>, key: &Path, more: &str) -> anyhow::Result<Self> {
         let registry = registry.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let config = folder.join("ropeway.toml");
         let text = format!(
-            "[data]\nfolder = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[library]\nlisten = \"{registry}\"\n\
-             plain_http_hosts = [\"127.0.0.1\"]\n\n\
-             [operations]\nlease_seconds = 3\n\n[log]\nformat = \"json\"\n",
-            folder.join("data").display()
+            "[data]\nfolder = \"{}\"\nkey_file = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n\
+             [library]\nlisten = \"{registry}\"\nplain_http_hosts = [\"127.0.0.1\"]\n\n[operations]\nlease_seconds = 3\n\n[log]\nformat = \"json\"\n{more}",
+            folder.join("data").display(),
+            key.display(),
         );
         std::fs::write(&config, text)?;
         let mut child = Command::new(environment::server_executable()?)

@@ -12,6 +12,11 @@ const CREATE_USER: &str = "
       createUser(input: $input) { user { id name } oneTimePassword errors { code message path } }
     }";
 
+const CREATE_ENTERPRISE: &str = "
+    mutation($input: CreateEnterpriseInput!) {
+      createEnterprise(input: $input) { enterprise { id } errors { code message path } }
+    }";
+
 const CREATE_TEAM: &str = "
     mutation($input: CreateTeamInput!) { createTeam(input: $input) { team { id } errors { code message path } } }";
 
@@ -42,7 +47,17 @@ pub enum TeamRole {
 impl TestApp {
     /// A new member of the enterprise, signed in.
     pub async fn person(&self, name: &str) -> anyhow::Result<Person> {
-        let input = json!({ "enterpriseId": self.enterprise, "name": name });
+        self.person_of(&self.enterprise, name).await
+    }
+
+    /// Somebody who belongs to another enterprise alone, signed in.
+    pub async fn outsider(&self, name: &str) -> anyhow::Result<Person> {
+        let payload = self.client.change(CREATE_ENTERPRISE, json!({ "name": name })).await?;
+        self.person_of(text(&payload, "/enterprise/id")?, name).await
+    }
+
+    async fn person_of(&self, enterprise: &str, name: &str) -> anyhow::Result<Person> {
+        let input = json!({ "enterpriseId": enterprise, "name": name });
         let payload = self.client.change(CREATE_USER, input).await?;
         let one_time = text(&payload, "/oneTimePassword")?;
         let client = prepare::first_sign_in(&self.nobody(), name, one_time, super::PASSWORD).await?;

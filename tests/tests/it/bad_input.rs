@@ -1,9 +1,13 @@
 //! What cannot be done is refused with a code, every reason at once, and nothing is half done.
 
-use anyhow::{Context as _, ensure};
+use crate::{
+    both::on_both,
+    small::{has_code, refused},
+};
+use anyhow::ensure;
 use ropeway::demo::{
     acts::{Scene, change, compose, install, publish, sample, upgrade},
-    client::{Client, Refused, list, text},
+    client::{Client, list, text},
 };
 use ropeway_playground::Options;
 use ropeway_tests::{app::TestApp, cluster::TestCluster, wait::wait_for};
@@ -46,6 +50,14 @@ const DEPLOY: &str = "
     mutation($input: DeployApplicationInput!) {
       deployApplication(input: $input) { operation { id } plan { digest } errors { code message path } }
     }";
+
+on_both!(
+    an_image_that_is_missing_is_named_before_anything_is_copied,
+    a_cycle_of_dependencies_is_refused_and_named,
+    a_slug_in_use_is_refused,
+    secrets_without_a_decision_are_listed_and_nothing_is_published,
+    a_stale_plan_is_refused_with_the_new_one,
+);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_registry_does_not_become_the_library() -> anyhow::Result<()> {
@@ -110,33 +122,32 @@ async fn a_cluster_that_refuses_the_kubeconfig_is_offline_until_it_gets_a_right_
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_is_missing_is_named_before_anything_is_copied() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "missing").await?;
-        let application = one_component(&scene, &sample::image(&scene.source, "web", "0.0")).await?;
-        let planned = compose::plan_deployment(&scene, &application).await;
-        if planned.is_ok() {
-            // The cluster is asked for it: it says that it cannot be pulled, and that is a failure.
-            let input = json!({ "applicationId": application, "progressDeadlineSeconds": 5 });
-            let payload = scene.client.change(DEPLOY, input).await?;
-            let ended = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
-            let state = ended["state"].as_str().unwrap_or_default();
-            ensure!(["FAILED", "PARTIAL"].contains(&state), "the operation is {state}");
-            let said = ended.to_string();
-            ensure!(said.contains("ImagePull") || said.contains("image"), "the reason is not the image: {said}");
-        }
-        let template = publish::create_template(&scene).await?;
-        let input = json!({ "applicationId": application, "templateId": template, "number": "1" });
-        let plan = scene.client.ask(publish::PLAN_PUBLICATION, json!({ "input": input })).await?;
-        ensure!(has_code(&plan["planPublication"]["blockers"], "IMAGE_NOT_FOUND"), "{plan}");
-        let refused = refused(scene.client.change(publish::SUBMIT, input).await)?;
-        ensure!(refused.has("IMAGE_NOT_FOUND"), "{refused}");
-        no_publication(&scene, &application).await?;
-        Ok(())
-    })
-    .await
+async fn an_image_that_is_missing_is_named_before_anything_is_copied(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let application = one_component(&scene, &sample::image(&scene.source, "web", "0.0")).await?;
+    let planned = compose::plan_deployment(&scene, &application).await;
+    if planned.is_ok() {
+        // The cluster is asked for it: it says that it cannot be pulled, and that is a failure.
+        let input = json!({ "applicationId": application, "progressDeadlineSeconds": 5 });
+        let payload = scene.client.change(DEPLOY, input).await?;
+        let ended = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
+        let state = ended["state"].as_str().unwrap_or_default();
+        ensure!(["FAILED", "PARTIAL"].contains(&state), "the operation is {state}");
+        let said = ended.to_string();
+        ensure!(said.contains("ImagePull") || said.contains("image"), "the reason is not the image: {said}");
+    }
+    let template = publish::create_template(&scene).await?;
+    let input = json!({ "applicationId": application, "templateId": template, "number": "1" });
+    let plan = scene.client.ask(publish::PLAN_PUBLICATION, json!({ "input": input })).await?;
+    ensure!(has_code(&plan["planPublication"]["blockers"], "IMAGE_NOT_FOUND"), "{plan}");
+    let refused = refused(scene.client.change(publish::SUBMIT, input).await)?;
+    ensure!(refused.has("IMAGE_NOT_FOUND"), "{refused}");
+    no_publication(&scene, &application).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,102 +176,94 @@ async fn an_image_of_another_architecture_is_refused_before_anything_is_changed(
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cycle_of_dependencies_is_refused_and_named() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "cycle").await?;
-        let team = compose::create_team(&scene, &scene.first_team).await?;
-        let application = compose::create_application(&scene, &team, "ring").await?;
-        let image = sample::image(&scene.source, "web", "2.9");
-        let add = async |slug: &str, needs: Vec<&str>| {
-            let input = json!({ "kind": "DEPLOYMENT", "image": image, "settings": { "dependencies": needs } });
-            compose::add_component(&scene, &application, slug, input).await
-        };
-        let one = add("one", vec![]).await?;
-        let two = add("two", vec![&one]).await?;
-        let close = json!({ "componentId": one, "settings": { "dependencies": [two] } });
-        let refused = refused(scene.client.change(change::UPDATE_COMPONENT, close).await)?;
-        ensure!(refused.has("CYCLE"), "{refused}");
-        let said = refused.to_string();
-        ensure!(said.contains("one") && said.contains("two"), "the cycle is not named: {said}");
-        compose::deploy(&scene, &application).await?;
-        Ok(())
-    })
-    .await
+async fn a_cycle_of_dependencies_is_refused_and_named(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let team = compose::create_team(&scene, &scene.first_team).await?;
+    let application = compose::create_application(&scene, &team, "ring").await?;
+    let image = sample::image(&scene.source, "web", "2.9");
+    let add = async |slug: &str, needs: Vec<&str>| {
+        let input = json!({ "kind": "DEPLOYMENT", "image": image, "settings": { "dependencies": needs } });
+        compose::add_component(&scene, &application, slug, input).await
+    };
+    let one = add("one", vec![]).await?;
+    let two = add("two", vec![&one]).await?;
+    let close = json!({ "componentId": one, "settings": { "dependencies": [two] } });
+    let refused = refused(scene.client.change(change::UPDATE_COMPONENT, close).await)?;
+    ensure!(refused.has("CYCLE"), "{refused}");
+    let said = refused.to_string();
+    ensure!(said.contains("one") && said.contains("two"), "the cycle is not named: {said}");
+    compose::deploy(&scene, &application).await?;
+    Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slug_in_use_is_refused() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "slug").await?;
-        let team = compose::create_team(&scene, &scene.first_team).await?;
-        let input = json!({
-            "enterpriseId": scene.enterprise, "name": "Another", "slug": scene.first_team,
-            "clusterIds": [scene.first_cluster],
-        });
-        let error = refused(scene.client.change(CREATE_TEAM, input).await)?;
-        ensure!(error.has("SLUG_IN_USE"), "{error}");
+async fn a_slug_in_use_is_refused(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let team = compose::create_team(&scene, &scene.first_team).await?;
+    let input = json!({
+        "enterpriseId": scene.enterprise, "name": "Another", "slug": scene.first_team,
+        "clusterIds": [scene.first_cluster],
+    });
+    let error = refused(scene.client.change(CREATE_TEAM, input).await)?;
+    ensure!(error.has("SLUG_IN_USE"), "{error}");
 
-        let application = compose::create_application(&scene, &team, "shop").await?;
-        let again = refused(compose::create_application(&scene, &team, "shop").await.map(Json::from))?;
-        ensure!(again.has("SLUG_IN_USE") || again.has("NAME_IN_USE"), "{again}");
-        let image = sample::image(&scene.source, "web", "2.9");
-        let input = json!({ "kind": "DEPLOYMENT", "image": image });
-        compose::add_component(&scene, &application, "web", input.clone()).await?;
-        let twice = refused(compose::add_component(&scene, &application, "web", input).await.map(Json::from))?;
-        ensure!(twice.has("SLUG_IN_USE") || twice.has("NAME_IN_USE"), "{twice}");
-        ensure!(scene.application(&application).await?.components()?.len() == 1, "it was added twice");
-        Ok(())
-    })
-    .await
+    let application = compose::create_application(&scene, &team, "shop").await?;
+    let again = refused(compose::create_application(&scene, &team, "shop").await.map(Json::from))?;
+    ensure!(again.has("SLUG_IN_USE") || again.has("NAME_IN_USE"), "{again}");
+    let image = sample::image(&scene.source, "web", "2.9");
+    let input = json!({ "kind": "DEPLOYMENT", "image": image });
+    compose::add_component(&scene, &application, "web", input.clone()).await?;
+    let twice = refused(compose::add_component(&scene, &application, "web", input).await.map(Json::from))?;
+    ensure!(twice.has("SLUG_IN_USE") || twice.has("NAME_IN_USE"), "{twice}");
+    ensure!(scene.application(&application).await?.components()?.len() == 1, "it was added twice");
+    Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn secrets_without_a_decision_are_listed_and_nothing_is_published() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "secrets").await?;
-        let composed = compose::compose(&scene).await?;
-        let template = publish::create_template(&scene).await?;
-        let input = json!({ "applicationId": composed.application, "templateId": template, "number": "2.9" });
-        let refused = refused(scene.client.change(publish::SUBMIT, input).await)?;
-        ensure!(refused.has("SECRET_UNDECIDED"), "{refused}");
-        let said = refused.to_string();
-        for name in [sample::ASKED, "SESSION_SECRET"] {
-            ensure!(said.contains(name), "{name} is not listed: {said}");
-        }
-        no_publication(&scene, &composed.application).await?;
-        Ok(())
-    })
-    .await
+async fn secrets_without_a_decision_are_listed_and_nothing_is_published(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let composed = compose::compose(&scene).await?;
+    let template = publish::create_template(&scene).await?;
+    let input = json!({ "applicationId": composed.application, "templateId": template, "number": "2.9" });
+    let refused = refused(scene.client.change(publish::SUBMIT, input).await)?;
+    ensure!(refused.has("SECRET_UNDECIDED"), "{refused}");
+    let said = refused.to_string();
+    for name in [sample::ASKED, "SESSION_SECRET"] {
+        ensure!(said.contains(name), "{name} is not listed: {said}");
+    }
+    no_publication(&scene, &composed.application).await?;
+    Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stale_plan_is_refused_with_the_new_one() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "stale").await?;
-        let application = one_component(&scene, &sample::image(&scene.source, "web", "2.9")).await?;
-        let old = compose::plan_deployment(&scene, &application).await?;
-        let image = sample::image(&scene.source, "cache", "7");
-        let more = json!({ "kind": "DEPLOYMENT", "image": image });
-        compose::add_component(&scene, &application, "more", more).await?;
-        let input = json!({ "applicationId": application, "planDigest": old });
-        let answer = scene.client.send(DEPLOY, json!({ "input": input })).await?;
-        let payload = &answer["data"]["deployApplication"];
-        ensure!(has_code(&payload["errors"], "PLAN_STALE"), "{answer}");
-        ensure!(payload["operation"].is_null(), "an operation began: {answer}");
-        let new = text(payload, "/plan/digest")?;
-        ensure!(new != old, "the new plan has the old digest");
-        ensure!(new == compose::plan_deployment(&scene, &application).await?, "that is not the new plan");
-        ensure!(clusters[0].workloads(&scene.first_team).await?.is_empty(), "something was deployed");
-        scene.client.change(DEPLOY, json!({ "applicationId": application, "planDigest": new })).await?;
-        scene.until_running(&application).await?;
-        Ok(())
-    })
-    .await
+async fn a_stale_plan_is_refused_with_the_new_one(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let application = one_component(&scene, &sample::image(&scene.source, "web", "2.9")).await?;
+    let old = compose::plan_deployment(&scene, &application).await?;
+    let image = sample::image(&scene.source, "cache", "7");
+    let more = json!({ "kind": "DEPLOYMENT", "image": image });
+    compose::add_component(&scene, &application, "more", more).await?;
+    let input = json!({ "applicationId": application, "planDigest": old });
+    let answer = scene.client.send(DEPLOY, json!({ "input": input })).await?;
+    let payload = &answer["data"]["deployApplication"];
+    ensure!(has_code(&payload["errors"], "PLAN_STALE"), "{answer}");
+    ensure!(payload["operation"].is_null(), "an operation began: {answer}");
+    let new = text(payload, "/plan/digest")?;
+    ensure!(new != old, "the new plan has the old digest");
+    ensure!(new == compose::plan_deployment(&scene, &application).await?, "that is not the new plan");
+    ensure!(clusters[0].workloads(&scene.first_team).await?.is_empty(), "something was deployed");
+    scene.client.change(DEPLOY, json!({ "applicationId": application, "planDigest": new })).await?;
+    scene.until_running(&application).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,15 +297,4 @@ async fn no_publication(scene: &Scene, application: &str) -> anyhow::Result<()> 
     let data = scene.client.ask(PUBLICATIONS, json!({ "id": application })).await?;
     ensure!(list(&data, "/application/publications/nodes")?.is_empty(), "a publication was made: {data}");
     Ok(())
-}
-
-/// The reasons of a refusal; an error where it was none.
-fn refused(result: anyhow::Result<Json>) -> anyhow::Result<Refused> {
-    let error = result.err().context("it was not refused")?;
-    let found = error.chain().find_map(|cause| cause.downcast_ref::<Refused>()).cloned();
-    found.with_context(|| format!("it failed for another reason: {error:#}"))
-}
-
-fn has_code(errors: &Json, code: &str) -> bool {
-    errors.as_array().is_some_and(|errors| errors.iter().any(|error| error["code"] == code))
 }

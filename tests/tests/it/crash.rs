@@ -8,19 +8,48 @@ use ropeway::demo::{
     source::Source,
 };
 use ropeway_playground::Options;
-use ropeway_tests::{app::PASSWORD, cluster::TestCluster, server::ServerProcess};
+use ropeway_tests::{
+    app::PASSWORD,
+    cluster::TestCluster,
+    environment::{self, skip},
+    server::ServerProcess,
+};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_goes_on_after_the_server_was_killed() -> anyhow::Result<()> {
+    const NAME: &str = "crash::an_installation_goes_on_after_the_server_was_killed";
+    if !environment::wants_playgrounds() {
+        skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves embedded clusters out");
+        return Ok(());
+    }
+    // Slow enough to be in the middle of the installation for a while.
+    let slow = Options { pod_delay: Duration::from_millis(1500), ..Options::new("second", "token") };
+    let clusters = [TestCluster::playground("first").await?, TestCluster::playground_with(slow).await?];
+    goes_on(&clusters, "crash").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_on_real_control_planes() -> anyhow::Result<()> {
+    const NAME: &str = "crash::the_same_holds_on_real_control_planes";
+    if !environment::wants_real_clusters() {
+        skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves real control planes out");
+        return Ok(());
+    }
+    match TestCluster::two_real().await? {
+        Some(clusters) => goes_on(&clusters, "r-crash").await,
+        None => {
+            skip(NAME, "there is no control plane: Go is missing");
+            Ok(())
+        }
+    }
+}
+
+async fn goes_on(clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let source = Source::start(&folder.path().join("source")).await?;
     source.push_samples().await?;
-    let first = TestCluster::playground("first").await?;
-    // Slow enough to be in the middle of the installation for a while.
-    let slow = Options { pod_delay: Duration::from_millis(1500), ..Options::new("second", "token") };
-    let second = TestCluster::playground_with(slow).await?;
 
     let server = ServerProcess::start(folder.path(), None)?;
     let registry = server.registry;
@@ -28,7 +57,7 @@ async fn an_installation_goes_on_after_the_server_was_killed() -> anyhow::Result
     let client = prepare::first_sign_in(&Client::new(server.address)?, "admin", password, PASSWORD).await?;
     let enterprise = prepare::enterprise(&client).await?;
     let mut ids = Vec::new();
-    for cluster in [&first, &second] {
+    for cluster in clusters {
         let shown = prepare::register_cluster(&client, &enterprise, &cluster.name, &cluster.kubeconfig).await?;
         ids.push(text(&shown, "/id")?.to_owned());
     }
@@ -40,8 +69,8 @@ async fn an_installation_goes_on_after_the_server_was_killed() -> anyhow::Result
         first_cluster: ids[0].clone(),
         second_cluster: ids[1].clone(),
         source: source.host(),
-        first_team: "crash-north".into(),
-        second_team: "crash-south".into(),
+        first_team: format!("{name}-north"),
+        second_team: format!("{name}-south"),
         template: "Shop".into(),
     };
     let composed = compose::compose(&scene).await?;

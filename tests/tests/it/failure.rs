@@ -1,6 +1,6 @@
 //! What fails is known by component, run again without what succeeded, and taken back.
 
-use crate::main_job::on_real_clusters;
+use crate::{both::on_both, small::UNINSTALL};
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::{
@@ -24,42 +24,13 @@ const RETRY: &str = "
       retryUpgrade(input: $input) { upgradeRecord { id } operation { id } errors { code message path } }
     }";
 
-const UNINSTALL: &str = "
-    mutation($input: UninstallInput!) {
-      uninstall(input: $input) { operation { id } errors { code message path } }
-    }";
-
 const STEPS: &str = "query($id: ID!) { operation(id: $id) { state steps { name component state error } } }";
 
 const COMPONENTS: &str = "
     query($id: ID!) { installation(id: $id) { state version { number } components { slug version { number } } } }";
 
 /// Seconds that a component may take that will never be healthy.
-const SOON: u32 = 8;
-
-/// Runs a check on embedded clusters and on real ones.
-macro_rules! on_both {
-    ($($check:ident),* $(,)?) => {
-        mod playground {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() -> anyhow::Result<()> {
-                let clusters = TestCluster::two_playgrounds().await?;
-                TestApp::run(async |app| super::$check(app, &clusters, &name(stringify!($check))).await).await
-            })*
-        }
-        mod real {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() -> anyhow::Result<()> {
-                on_real_clusters(concat!("failure::real::", stringify!($check)), async |app, clusters| {
-                    super::$check(app, clusters, &format!("r-{}", name(stringify!($check)))).await
-                })
-                .await
-            })*
-        }
-    };
-}
+pub(crate) const SOON: u32 = 8;
 
 on_both!(retry_runs_what_failed_and_nothing_else, a_failed_upgrade_is_taken_back, onfailure_takes_it_back_by_itself,);
 
@@ -221,16 +192,11 @@ fn states(record: &Json) -> anyhow::Result<Vec<(&str, &str)>> {
 }
 
 /// Labels a node: this one, or any.
-async fn set_label(cluster: &TestCluster, label: &str, node: Option<String>) -> anyhow::Result<()> {
+pub(crate) async fn set_label(cluster: &TestCluster, label: &str, node: Option<String>) -> anyhow::Result<()> {
     let nodes: Api<Node> = Api::all(cluster.client().await?);
     let all = nodes.list(&ListParams::default()).await?.items;
     let name = node.or_else(|| all.first()?.metadata.name.clone()).context("it has a node")?;
     let patch = Patch::Merge(json!({ "metadata": { "labels": { label: "yes" } } }));
     nodes.patch(&name, &PatchParams::default(), &patch).await?;
     Ok(())
-}
-
-/// A short name for namespaces and labels.
-fn name(test: &str) -> String {
-    test.split('_').take(3).collect::<Vec<_>>().join("-")
 }

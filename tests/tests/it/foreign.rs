@@ -1,6 +1,6 @@
 //! Fields that somebody else changed in a cluster: an upgrade leaves them alone, but for those that it changes itself.
 
-use crate::main_job::on_real_clusters;
+use crate::both::on_both;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -17,21 +17,13 @@ use serde_json::{Value as Json, json};
 /// Who changes things behind our back.
 const MANAGER: &str = "kubectl-edit";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| check(app, &clusters, "foreign").await).await
-}
+on_both!(what_somebody_else_changed_stays_unless_the_upgrade_changes_it);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_holds_on_a_real_control_plane() -> anyhow::Result<()> {
-    on_real_clusters("foreign::the_same_holds_on_a_real_control_plane", async |app, clusters| {
-        check(app, clusters, "real-foreign").await
-    })
-    .await
-}
-
-async fn check(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
+async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
     let scene = app.scene(clusters, name).await?;
     let mut composed = compose::compose(&scene).await?;
     let template = publish::create_template(&scene).await?;

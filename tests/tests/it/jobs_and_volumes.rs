@@ -1,6 +1,6 @@
 //! What cannot simply be applied again: a Job that ran, and the volumes of a StatefulSet.
 
-use crate::main_job::on_real_clusters;
+use crate::{both::on_both, small::upgrade_to};
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -16,38 +16,12 @@ use ropeway::demo::{
     client::{list, text},
 };
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 /// How many pods the StatefulSet has.
 const REPLICAS: usize = 2;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_run_once() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| a_job_runs_once_for_each_of_its_templates(app, &clusters, "jobs").await).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_run_once_on_a_real_control_plane() -> anyhow::Result<()> {
-    on_real_clusters("jobs_and_volumes::jobs_run_once_on_a_real_control_plane", async |app, clusters| {
-        a_job_runs_once_for_each_of_its_templates(app, clusters, "r-jobs").await
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn volumes_are_added_and_grow() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| a_stateful_set_gets_another_volume_and_a_larger_one(app, &clusters, "volumes").await).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn volumes_are_added_and_grow_on_a_real_control_plane() -> anyhow::Result<()> {
-    on_real_clusters("jobs_and_volumes::volumes_are_added_and_grow_on_a_real_control_plane", async |app, clusters| {
-        a_stateful_set_gets_another_volume_and_a_larger_one(app, clusters, "r-volumes").await
-    })
-    .await
-}
+on_both!(a_job_runs_once_for_each_of_its_templates, a_stateful_set_gets_another_volume_and_a_larger_one);
 
 async fn a_job_runs_once_for_each_of_its_templates(
     app: &TestApp,
@@ -165,17 +139,6 @@ async fn deploy(scene: &Scene, application: &str) -> anyhow::Result<()> {
     let payload = scene.client.change(compose::DEPLOY, input).await?;
     scene.follow(&payload, "deploying").await?;
     Ok(())
-}
-
-/// Upgrades, accepting some changes; the record's id.
-async fn upgrade_to(scene: &Scene, installation: &str, version: &str, accept: &[&str]) -> anyhow::Result<String> {
-    let input = json!({ "installationId": installation, "versionId": version, "accept": accept });
-    let payload = scene.client.change(upgrade::UPGRADE, input).await?;
-    scene.follow(&payload, "upgrading").await?;
-    let record = text(&payload, "/upgradeRecord/id")?.to_owned();
-    let done: Json = upgrade::record(scene, &record).await?;
-    ensure!(done["state"] == "SUCCEEDED", "{done}");
-    Ok(record)
 }
 
 async fn jobs(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {

@@ -1,54 +1,20 @@
 //! The main job, end to end, through the public API.
 
+use crate::both::{on_playgrounds, on_real_clusters};
 use anyhow::ensure;
-use ropeway::demo::acts::{self, Scene, change, compose, install, publish, rollback, upgrade};
-use ropeway_tests::{
-    app::TestApp,
-    cluster::TestCluster,
-    environment::{self, skip},
-};
+use ropeway::demo::acts::{Scene, change, compose, install, publish, rollback, upgrade};
+use ropeway_tests::{app::TestApp, cluster::TestCluster};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_is_composed_published_installed_upgraded_and_rolled_back() -> anyhow::Result<()> {
     const NAME: &str = "main_job::an_application_is_composed_published_installed_upgraded_and_rolled_back";
-    if !environment::wants_playgrounds() {
-        skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves embedded clusters out");
-        return Ok(());
-    }
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        four_acts(app, &clusters, "acts").await?;
-        Ok(())
-    })
-    .await
+    on_playgrounds(NAME, async |app, clusters| four_acts(app, clusters, "acts").await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_on_real_control_planes_with_postgresql_and_docker_registry() -> anyhow::Result<()> {
     const NAME: &str = "main_job::the_same_holds_on_real_control_planes_with_postgresql_and_docker_registry";
     on_real_clusters(NAME, async |app, clusters| four_acts(app, clusters, "real-acts").await).await
-}
-
-/// Runs a test with a server on PostgreSQL with `docker-registry` and two real control planes, or tells what is missing.
-pub(crate) async fn on_real_clusters(
-    name: &str,
-    test: impl AsyncFnOnce(&TestApp, &[TestCluster; 2]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    if !environment::wants_real_clusters() {
-        skip(name, "ROPEWAY_TEST_CLUSTERS leaves real control planes out");
-        return Ok(());
-    }
-    let Some(clusters) = TestCluster::two_real().await? else {
-        skip(name, "there is no control plane: Go is missing");
-        return Ok(());
-    };
-    match TestApp::start_big().await? {
-        Ok(app) => app.run_this(async |app| test(app, &clusters).await).await,
-        Err(reason) => {
-            skip(name, reason);
-            Ok(())
-        }
-    }
 }
 
 /// The four acts, and what can be seen of them in the clusters themselves.
@@ -98,25 +64,4 @@ async fn secrets_differ(clusters: &[TestCluster; 2], scene: &Scene) -> anyhow::R
     let shared: Vec<_> = ours.iter().filter(|value| theirs.contains(value)).collect();
     ensure!(shared.is_empty(), "{} secrets are the same in both clusters", shared.len());
     Ok(())
-}
-
-/// The same application twice in one team is refused: its slug is taken.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_installations_in_one_namespace_do_not_mix() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
-    TestApp::run(async |app| {
-        let scene = app.scene(&clusters, "twice").await?;
-        let composed = compose::compose(&scene).await?;
-        let template = publish::create_template(&scene).await?;
-        let version = publish::publish(&scene, &composed.application, &template, "2.9").await?;
-        let one = install::install(&scene, &version.version).await?;
-        let before = clusters[1].workloads(&scene.second_team).await?;
-        let again = install::prepare(&scene, &version.version).await;
-        ensure!(again.is_err(), "the slug of the team is taken");
-        ensure!(clusters[1].workloads(&scene.second_team).await? == before, "a plan changed something");
-        let view: acts::ApplicationView = scene.application(&one.application).await?;
-        ensure!(view.is_running()?);
-        Ok(())
-    })
-    .await
 }
