@@ -1,4 +1,4 @@
-//! The Ropeway server: GraphQL, durable operations and the store.
+//! The Ropeway server: GraphQL and durable operations, over the store.
 //!
 //! Invariants of this crate:
 //! - `graphql` decodes, calls one function of `service`, and wraps what it returns.
@@ -6,26 +6,25 @@
 //!   commits in one transaction that checks that what it observed still holds.
 //! - Only `operation::perform` changes anything outside the database; only `operation::journal` changes the state of an
 //!   operation; only `service` and `operation::journal` begin transactions.
-//! - Time, ids and randomness come from `clock` alone; configuration from `config` alone.
+//! - Configuration comes from `config` alone.
 
 pub mod actor;
 pub mod app;
 pub mod cli;
-pub mod clock;
 pub mod clusters;
 pub mod config;
 pub mod demo;
 pub mod error;
 pub mod graphql;
 pub mod http;
-pub mod id;
 pub mod libraries;
 pub mod operation;
 pub mod process;
 pub mod registry;
-pub mod seal;
 pub mod service;
 pub mod shares;
-pub mod store;
+#[cfg(test)]
+mod test_database;
 
 pub use error::{Error, Result, UserError};
+pub use ropeway_store::{self as store, clock, id, on, seal};

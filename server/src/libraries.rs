@@ -60,14 +60,14 @@ impl App {
     }
 }
 
-impl Library {
-    /// How nodes pull; none where the registry serves anybody.
-    pub fn pull_access(&self) -> Option<PullAccess> {
-        let (username, password) = match (&self.pull_username, self.pull_password) {
+impl PullAccess {
+    /// How nodes pull from a library; none where the registry serves anybody.
+    pub fn of(library: &Library) -> Option<Self> {
+        let (username, password) = match (&library.pull_username, library.pull_password) {
             (Some(username), Some(password)) => (username, password),
-            _ => (self.username.as_ref()?, self.password?),
+            _ => (library.username.as_ref()?, library.password?),
         };
-        Some(PullAccess { registry: self.public_url.clone(), username: username.clone(), password: password.0 })
+        Some(Self { registry: library.public_url.clone(), username: username.clone(), password: password.0 })
     }
 }
 

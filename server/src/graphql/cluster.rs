@@ -23,14 +23,28 @@ use crate::{
     },
     store::cluster as rows,
 };
-use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject, Subscription, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject, Subscription, dataloader::Loader};
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use ropeway_clusters::ClusterFacts;
 use ropeway_domain::access::EnterpriseRole;
 use std::{collections::HashMap, sync::Arc};
 
-pub use crate::store::cluster::ClusterStatus;
+/// How a cluster is.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "rows::ClusterStatus")]
+pub enum ClusterStatus {
+    /// Not asked yet.
+    Pending,
+    /// It answers.
+    Online,
+    /// It answers, but something is wrong with it.
+    Degraded,
+    /// It does not answer.
+    Offline,
+    /// An administrator keeps new work away from it.
+    Maintenance,
+}
 
 /// A Kubernetes cluster.
 #[derive(Debug, Clone)]
@@ -169,7 +183,7 @@ impl Cluster {
 
     /// How it was when it was looked at last.
     async fn status(&self) -> ClusterStatus {
-        self.row.status.0
+        self.row.status.0.into()
     }
 
     /// The driver that knows it.

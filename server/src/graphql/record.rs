@@ -27,7 +27,7 @@ use crate::{
         retry_rollout,
         roll_back_upgrade::{self, RollBack},
     },
-    store::record::{self as rows, RecordKind},
+    store::record as rows,
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -37,6 +37,16 @@ use ropeway_domain::{access::TeamAction, operation as domain};
 #[derive(Debug, Clone)]
 pub struct UpgradeRecord {
     row: rows::Record,
+}
+
+/// Whether a record goes forward or back.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "rows::RecordKind")]
+pub enum UpgradeKind {
+    /// To another version.
+    Upgrade,
+    /// Back to the snapshot of a record.
+    Rollback,
 }
 
 /// Where an upgrade record, or one component of it, is.
@@ -152,8 +162,8 @@ impl UpgradeRecord {
     }
 
     /// Whether it goes forward or back.
-    async fn kind(&self) -> RecordKind {
-        self.row.kind.0
+    async fn kind(&self) -> UpgradeKind {
+        self.row.kind.0.into()
     }
 
     /// The record that it takes back.

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result, UserError},
     graphql::id::encode_text,
     id::EnterpriseId,
+    libraries::PullAccess,
     seal::Secret,
     service::{
         audit::{self, Act, Subject, audited},
@@ -94,7 +95,7 @@ async fn configure(
             authorize::enterprise(conn, actor, id, EnterpriseAction::ManageLibrary).await?;
             enterprise::lock(conn, id).await?;
             let before = library::find(conn, id).await?;
-            let pulled = before.as_ref().and_then(Library::pull_access);
+            let pulled = before.as_ref().and_then(PullAccess::of);
             let library = match external {
                 Some((mut library, sealed)) => {
                     library.generation = next_generation(before.as_ref());
@@ -108,7 +109,7 @@ async fn configure(
             library::set(conn, &library).await?;
             let clusters = cluster::ids(conn, Some(id)).await?;
             let check = check_library::begin(conn, id, &clusters, &actor.name, now).await?;
-            let renewals = if library.pull_access() == pulled {
+            let renewals = if PullAccess::of(&library) == pulled {
                 Vec::new()
             } else {
                 renew_pull_secrets::begin(conn, &library, None, &actor.name, now).await?
@@ -205,7 +206,7 @@ pub async fn refresh_embedded(app: &App) -> Result<()> {
                     continue;
                 }
                 library::set(conn, &library).await?;
-                if library.pull_access() != before.pull_access() {
+                if PullAccess::of(&library) != PullAccess::of(&before) {
                     renewals.extend(renew_pull_secrets::begin(conn, &library, None, NOBODY, now).await?);
                 }
             }

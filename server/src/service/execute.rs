@@ -106,7 +106,7 @@ impl Observed {
 
     /// How the nodes pull from the library.
     pub fn pull(&self) -> Option<PullAccess> {
-        self.library.as_ref().and_then(Library::pull_access)
+        self.library.as_ref().and_then(PullAccess::of)
     }
 
     /// What preflight is told of the cluster.

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result, UserError},
     graphql::id::encode_text,
     id::{ClusterId, TeamId},
-    libraries::PULL_SECRET,
+    libraries::{PULL_SECRET, PullAccess},
     operation::{
         Action,
         action::{EnsureNamespace, PullSecret},
@@ -58,7 +58,7 @@ pub async fn begin(
     by: &str,
     now: Instant,
 ) -> Result<Vec<Operation>> {
-    if library.pull_access().is_none() {
+    if PullAccess::of(library).is_none() {
         return Ok(Vec::new());
     }
     let mut places: BTreeMap<ClusterId, Vec<(String, TeamId)>> = BTreeMap::new();

@@ -13,9 +13,9 @@ use crate::{
     },
     store::{
         Instant,
-        test_database::TestDatabase,
         user::{self, Session},
     },
+    test_database::TestDatabase,
 };
 use async_graphql::{Request, Response, Variables};
 use futures::stream::BoxStream;

@@ -5,6 +5,7 @@ use crate::{
     app::App,
     graphql::id::encode_text,
     id::{ClusterId, EnterpriseId, OperationId},
+    libraries::PullAccess,
     on,
     operation::{Action, action::EnsureNamespace},
     service::{
@@ -207,7 +208,7 @@ async fn namespaces_get_the_access_to_another_library() {
     assert_eq!((*cluster, namespaces.len()), (hangzhou, 1));
     let secret = namespaces[0].pull_secret.as_ref().unwrap();
     assert_eq!((namespaces[0].namespace.as_str(), secret.name.as_str()), ("shops", "ropeway-library"));
-    let access = bed.library().await.pull_access().unwrap();
+    let access = PullAccess::of(&bed.library().await).unwrap();
     assert_eq!((access.registry.as_str(), &access.username), ("registry.example.com", &username));
 
     // The other one gets it when it is back.
@@ -264,7 +265,7 @@ async fn a_new_address_of_the_embedded_library_is_checked_at_once() {
     let begun = bed.namespaces().await;
     assert_eq!((begun.len(), begun[0].0), (1, hangzhou));
     assert!(begun[0].1[0].pull_secret.is_some());
-    assert_eq!(after.pull_access().unwrap().registry, "library.example.com");
+    assert_eq!(PullAccess::of(&after).unwrap().registry, "library.example.com");
     assert_eq!(after.pull_password, before.pull_password, "the nodes' password stays");
 }
 

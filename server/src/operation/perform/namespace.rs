@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     error::Error as ServiceError,
+    libraries::PullAccess,
     operation::{
         Outcome, StepContext,
         action::{EnsureNamespace, PullSecret},
@@ -42,7 +43,7 @@ async fn ensure_pull_secret(
 ) -> Result<(), Outcome> {
     let library = app.library(step.operation().enterprise_id).await?;
     // Nothing to pull with any more: what is there is left.
-    let Some(access) = library.pull_access() else { return Ok(()) };
+    let Some(access) = PullAccess::of(&library) else { return Ok(()) };
     let mut conn = app.database.read().await.map_err(ServiceError::from)?;
     let password = app.unseal(&mut conn, library.enterprise_id, access.password).await?;
     drop(conn);

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     error::Error as ServiceError,
+    libraries::PullAccess,
     operation::{Outcome, StepContext, action::ProbeLibrary},
     service::check_library::{PROBE_ARCHITECTURES, explain, push_probe_image},
     store::cluster::Reachability,
@@ -35,7 +36,7 @@ pub(super) async fn probe(app: &App, step: &StepContext, action: &ProbeLibrary) 
     };
     step.note_library(&library, None).await?;
 
-    let docker_config = match library.pull_access() {
+    let docker_config = match PullAccess::of(&library) {
         Some(access) => {
             let mut conn = app.database.read().await.map_err(ServiceError::from)?;
             let password = app.unseal(&mut conn, library.enterprise_id, access.password).await?;

@@ -19,8 +19,8 @@ use crate::{
         operation::{self, Operation, WorkerId},
         schema::{applications, clusters, drivers, enterprises, sealed_values, teams},
         step::{self, Step},
-        test_database::TestDatabase,
     },
+    test_database::TestDatabase,
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -1,14 +1,12 @@
 //! Teams, their members, and the clusters on which they are opened.
 
 use crate::{
+    Conn, Instant, Word,
     id::{ClusterId, EnterpriseId, OpeningId, TeamId, UserId},
     on,
-    store::{
-        Conn, Instant, Word,
-        schema::{applications, installations, team_members, team_openings, teams, templates, users},
-        types::{IdSql, InstantSql},
-        user::User,
-    },
+    schema::{applications, installations, team_members, team_openings, teams, templates, users},
+    types::{IdSql, InstantSql},
+    user::User,
 };
 use diesel::{
     QueryResult,

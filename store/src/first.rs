@@ -1,9 +1,10 @@
 //! The first rows of many lists at once, so that a page of parents costs as much as one of them.
 
 use crate::{
+    Conn,
     id::{Id, Kind},
     on,
-    store::{Conn, types::IdSql},
+    types::IdSql,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sql_types::BigInt, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

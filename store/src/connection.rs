@@ -1,4 +1,4 @@
-//! The only file that knows that there are two databases.
+//! That there are two databases: connections to either, and one way to ask them.
 
 use super::postgres_tls;
 use diesel::{
@@ -84,11 +84,11 @@ pub enum DatabaseError {
 macro_rules! on {
     ($conn:expr, |$c:ident| $body:expr) => {
         match $conn {
-            $crate::store::Conn::Postgres(connection) => {
+            $crate::Conn::Postgres(connection) => {
                 let $c = &mut **connection;
                 $body
             }
-            $crate::store::Conn::Sqlite(connection) => {
+            $crate::Conn::Sqlite(connection) => {
                 let $c = &mut **connection;
                 $body
             }

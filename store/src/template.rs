@@ -1,13 +1,11 @@
 //! Templates of the library.
 
 use crate::{
+    Conn, Instant, Word,
     id::{ApplicationId, EnterpriseId, TeamId, TemplateId, UserId},
     on,
-    store::{
-        Conn, Instant, Word,
-        schema::{applications, installations, publications, template_categories, templates},
-        team::{contains, lower},
-    },
+    schema::{applications, installations, publications, template_categories, templates},
+    team::{contains, lower},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -40,8 +38,7 @@ pub struct Template {
 }
 
 /// Who sees a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, async_graphql::Enum)]
-#[graphql(name = "TemplateScope")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Its team, and the enterprise's administrators.
     Team,

@@ -1,13 +1,11 @@
 //! Publications and the images that they sync.
 
 use crate::{
+    Conn, Instant, Key, Stored, Word,
+    first::{Lists, first_ids},
     id::{ApplicationId, Id, ImageId, OperationId, PublicationId, TemplateId, UserId, VersionId},
     on,
-    store::{
-        Conn, Instant, Key, Stored, Word,
-        first::{Lists, first_ids},
-        schema::{applications, publication_images, publications},
-    },
+    schema::{applications, publication_images, publications},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,10 +1,14 @@
-//! Rows and queries, one noun a file, the same for SQLite and PostgreSQL.
+//! Rows and queries, one noun a file, the same for SQLite and PostgreSQL; and what rows are made of: ids, instants, and
+//! secrets that are sealed.
 //!
-//! Nothing here begins a transaction: `service` and `operation::journal` do, and pass the connection on.
+//! Invariants of this crate:
+//! - Nothing here begins a transaction: `service` and `operation::journal` of the server do, and pass the connection on.
+//! - Time, ids and randomness come from `clock` alone.
 
 pub mod application;
 pub mod application_lock;
 pub mod audit;
+pub mod clock;
 pub mod cluster;
 pub mod cluster_object;
 pub mod component;
@@ -13,6 +17,7 @@ pub mod driver;
 pub mod enterprise;
 pub mod event;
 mod first;
+pub mod id;
 pub mod installation;
 pub mod library;
 pub mod member;
@@ -22,12 +27,11 @@ pub mod publication;
 pub mod record;
 pub mod resource;
 pub mod schema;
+pub mod seal;
 pub mod sealed_value;
 pub mod step;
 pub mod team;
 pub mod template;
-#[cfg(test)]
-pub mod test_database;
 pub mod types;
 pub mod user;
 pub mod version;

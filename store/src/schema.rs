@@ -4,7 +4,7 @@
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     enterprises (id) {
         id -> IdSql,
@@ -15,7 +15,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     users (id) {
         id -> IdSql,
@@ -29,7 +29,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     sessions (id) {
         id -> IdSql,
@@ -42,7 +42,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     members (enterprise_id, user_id) {
         enterprise_id -> IdSql,
@@ -54,7 +54,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     sealed_values (id) {
         id -> IdSql,
@@ -66,7 +66,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     drivers (id) {
         id -> IdSql,
@@ -83,7 +83,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     clusters (id) {
         id -> IdSql,
@@ -108,7 +108,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     libraries (enterprise_id) {
         enterprise_id -> IdSql,
@@ -131,7 +131,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     library_reachability (cluster_id) {
         cluster_id -> IdSql,
@@ -145,7 +145,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     teams (id) {
         id -> IdSql,
@@ -158,7 +158,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     team_members (team_id, user_id) {
         team_id -> IdSql,
@@ -170,7 +170,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     team_openings (id) {
         id -> IdSql,
@@ -183,7 +183,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     templates (id) {
         id -> IdSql,
@@ -201,7 +201,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     template_categories (template_id, category) {
         template_id -> IdSql,
@@ -211,7 +211,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     versions (id) {
         id -> IdSql,
@@ -234,7 +234,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     version_images (id) {
         id -> IdSql,
@@ -250,7 +250,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     applications (id) {
         id -> IdSql,
@@ -268,7 +268,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     installations (id) {
         id -> IdSql,
@@ -289,7 +289,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     components (id) {
         id -> IdSql,
@@ -310,7 +310,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     kubernetes_resources (id) {
         id -> IdSql,
@@ -331,7 +331,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     cluster_objects (id) {
         id -> IdSql,
@@ -349,7 +349,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     operations (id) {
         id -> IdSql,
@@ -381,7 +381,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     steps (operation_id, number) {
         operation_id -> IdSql,
@@ -402,7 +402,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     events (operation_id, sequence) {
         operation_id -> IdSql,
@@ -419,7 +419,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     publications (id) {
         id -> IdSql,
@@ -444,7 +444,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     publication_images (id) {
         id -> IdSql,
@@ -464,7 +464,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     upgrade_records (id) {
         id -> IdSql,
@@ -491,7 +491,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::*;
+    use crate::types::*;
 
     audit_entries (id) {
         id -> IdSql,

@@ -1,9 +1,10 @@
 //! Kubernetes resources of applications.
 
 use crate::{
+    Conn, Instant, Key, Stored,
     id::{ApplicationId, InstallationId, ResourceId, VersionId},
     on,
-    store::{Conn, Instant, Key, Stored, schema::kubernetes_resources},
+    schema::kubernetes_resources,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -119,4 +120,29 @@ pub async fn delete_keys(conn: &mut Conn, application: ApplicationId, keys: &[Ke
 /// Forgets one.
 pub async fn delete(conn: &mut Conn, id: ResourceId) -> QueryResult<usize> {
     on!(conn, |c| diesel::delete(kubernetes_resources::table.find(id)).execute(c).await)
+}
+
+/// Writes what was applied last of one of an application's.
+pub async fn set_deployed(conn: &mut Conn, application: ApplicationId, spec: &Spec<Value>) -> QueryResult<()> {
+    let row = || kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(spec.key)));
+    on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row()))
+        .set(kubernetes_resources::deployed.eq(Stored(spec.clone())))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// Nothing of one is in the cluster any more: its row goes if a person removed it, or else holds no deployment.
+pub async fn set_gone(conn: &mut Conn, application: ApplicationId, key: ResourceKey) -> QueryResult<()> {
+    let row = || kubernetes_resources::application_id.eq(application).and(kubernetes_resources::key.eq(Key(key)));
+    on!(conn, |c| diesel::delete(
+        kubernetes_resources::table.filter(row().and(kubernetes_resources::desired.is_null()))
+    )
+    .execute(c)
+    .await)?;
+    on!(conn, |c| diesel::update(kubernetes_resources::table.filter(row()))
+        .set(kubernetes_resources::deployed.eq(None::<Vec<u8>>))
+        .execute(c)
+        .await)?;
+    Ok(())
 }

@@ -1,11 +1,7 @@
 //! The steps of operations. Their states are written by `operation::journal` alone.
 #![expect(clippy::ref_option_ref, reason = "what diesel derives")]
 
-use crate::{
-    id::OperationId,
-    on,
-    store::{Conn, Instant, Key, Stored, Word, schema::steps},
-};
+use crate::{Conn, Instant, Key, Stored, Word, id::OperationId, on, schema::steps};
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 use ropeway_domain::{

@@ -2,9 +2,10 @@
 //! changed or deleted.
 
 use crate::{
+    Conn, Instant,
     id::{ApplicationId, ClusterId, Id, ObjectId},
     on,
-    store::{Conn, Instant, schema::cluster_objects},
+    schema::cluster_objects,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

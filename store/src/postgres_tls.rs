@@ -131,6 +131,11 @@ mod tests {
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
 
+    fn install_tls() {
+        // Whoever came first installed the same one.
+        let _installed = ring::default_provider().install_default();
+    }
+
     fn certificate() -> (TlsAcceptor, RootCertStore) {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -142,10 +147,10 @@ mod tests {
     }
 
     async fn asked(mode: &str, tls: Option<TlsAcceptor>) -> (String, String) {
-        crate::process::install_tls();
+        install_tls();
         let (address, told) = server(tls).await;
         let error = connect(&format!("postgres://ada@{address}/shop?sslmode={mode}")).await.err().unwrap();
-        (super::super::connection::explain(&error), told.await.unwrap())
+        (crate::connection::explain(&error), told.await.unwrap())
     }
 
     #[tokio::test]
@@ -170,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_somebody_vouches_for_is_spoken_to() {
-        crate::process::install_tls();
+        install_tls();
         let (acceptor, roots) = certificate();
         let (address, told) = server(Some(acceptor)).await;
         let config: Config = format!("postgres://ada@{address}/shop?sslmode=require").parse().unwrap();

@@ -1,13 +1,11 @@
 //! Upgrade records.
 
 use crate::{
+    Conn, Instant, Stored, Word,
+    first::{Lists, first_ids},
     id::{ApplicationId, InstallationId, OperationId, RecordId, VersionId},
     on,
-    store::{
-        Conn, Instant, Stored, Word,
-        first::{Lists, first_ids},
-        schema::{applications, upgrade_records},
-    },
+    schema::{applications, upgrade_records},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -62,8 +60,7 @@ pub struct Record {
 }
 
 /// Whether a record goes forward or back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, async_graphql::Enum)]
-#[graphql(name = "UpgradeKind")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     /// To another version.
     Upgrade,

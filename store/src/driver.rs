@@ -1,10 +1,6 @@
 //! Drivers that can be chosen for clusters.
 
-use crate::{
-    id::DriverId,
-    on,
-    store::{Conn, Instant, Stored, schema::drivers},
-};
+use crate::{Conn, Instant, Stored, id::DriverId, on, schema::drivers};
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 

@@ -1,12 +1,10 @@
 //! Users and their sessions.
 
 use crate::{
+    Conn, Instant,
     id::{SessionId, UserId},
     on,
-    store::{
-        Conn, Instant,
-        schema::{members, sessions, users},
-    },
+    schema::{members, sessions, users},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

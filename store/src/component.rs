@@ -1,12 +1,10 @@
 //! Components of applications.
 
 use crate::{
+    Conn, Instant, Key, Stored,
     id::{ApplicationId, ClusterId, ComponentId, InstallationId, VersionId},
     on,
-    store::{
-        Conn, Instant, Key, Stored,
-        schema::{applications, components},
-    },
+    schema::{applications, components},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -89,6 +87,17 @@ pub async fn set_deployed(conn: &mut Conn, application: ApplicationId, spec: &Sp
         .set(components::deployed.eq(Stored(spec.clone())))
         .execute(c)
         .await)
+}
+
+/// Nothing of one runs any more: its row goes if a person removed it, or else holds no deployment.
+pub async fn set_gone(conn: &mut Conn, application: ApplicationId, key: ComponentKey) -> QueryResult<()> {
+    let row = || components::application_id.eq(application).and(components::key.eq(Key(key)));
+    on!(conn, |c| diesel::delete(components::table.filter(row().and(components::desired.is_null()))).execute(c).await)?;
+    on!(conn, |c| diesel::update(components::table.filter(row()))
+        .set(components::deployed.eq(None::<Vec<u8>>))
+        .execute(c)
+        .await)?;
+    Ok(())
 }
 
 /// The cluster names in use in a namespace, by whichever application.

@@ -2,9 +2,10 @@
 #![expect(clippy::ref_option_ref, reason = "what diesel derives")]
 
 use crate::{
+    Conn, Instant, Word,
     id::{ApplicationId, ClusterId, EnterpriseId, Id, InstallationId, OperationId, PublicationId, RecordId, TeamId},
     on,
-    store::{Conn, Instant, Word, schema::operations},
+    schema::operations,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,11 +1,11 @@
 //! Sealed secrets. A row is immutable: another value is another row, so that comparing ids compares values.
 
 use crate::{
-    clock,
+    Conn, Instant, Key, clock,
     id::EnterpriseId,
     on,
+    schema::sealed_values,
     seal::{SealError, Sealer, Secret},
-    store::{Conn, Instant, Key, schema::sealed_values},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,13 +1,11 @@
 //! Installations.
 
 use crate::{
+    Conn, Instant, Stored, Word,
+    first::{Lists, first_ids},
     id::{ApplicationId, ClusterId, InstallationId, TeamId, TemplateId, VersionId},
     on,
-    store::{
-        Conn, Instant, Stored, Word,
-        first::{Lists, first_ids},
-        schema::installations,
-    },
+    schema::installations,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,10 +1,6 @@
 //! The library's registry of each enterprise.
 
-use crate::{
-    id::EnterpriseId,
-    on,
-    store::{Conn, Instant, Key, schema::libraries},
-};
+use crate::{Conn, Instant, Key, id::EnterpriseId, on, schema::libraries};
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 use ropeway_domain::SecretId;

@@ -1,12 +1,10 @@
 //! Enterprises.
 
 use crate::{
+    Conn, Instant,
     id::{EnterpriseId, UserId},
     on,
-    store::{
-        Conn, Instant,
-        schema::{enterprises, members},
-    },
+    schema::{enterprises, members},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,6 +1,6 @@
 //! The one home of time, ids and random values. Everything else gets them from here, as arguments.
 
-use crate::{id::Id, store::Instant};
+use crate::{Instant, id::Id};
 use rand::{Rng as _, RngCore as _, distr::Alphanumeric};
 use uuid::Uuid;
 

@@ -1,14 +1,12 @@
 //! Versions of templates: one row a revision.
 
 use crate::{
+    Conn, Instant, Key, Stored,
+    first::{Lists, first_ids},
     id::{ImageId, InstallationId, TemplateId, VersionId},
     on,
-    store::{
-        Conn, Instant, Key, Stored,
-        first::{Lists, first_ids},
-        schema::{components, installations, kubernetes_resources, upgrade_records, version_images, versions},
-        types::IdSql,
-    },
+    schema::{components, installations, kubernetes_resources, upgrade_records, version_images, versions},
+    types::IdSql,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sql_types::BigInt, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,9 +1,10 @@
 //! One changing operation per application at a time: the application names the one that holds it.
 
 use crate::{
+    Conn,
     id::{ApplicationId, OperationId},
     on,
-    store::{Conn, schema::applications},
+    schema::applications,
 };
 use diesel::{QueryResult, prelude::*};
 use diesel_async::RunQueryDsl;

@@ -1,10 +1,6 @@
 //! What happened to operations, in order and without gaps. Only `operation::journal` adds events; none is ever changed.
 
-use crate::{
-    id::OperationId,
-    on,
-    store::{Conn, Instant, Stored, schema::events},
-};
+use crate::{Conn, Instant, Stored, id::OperationId, on, schema::events};
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
 use serde_json::Value as Json;

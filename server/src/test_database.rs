@@ -4,7 +4,7 @@ use crate::clock;
 use tempfile::TempDir;
 
 /// A database that is gone when this is dropped.
-pub struct TestDatabase {
+pub(crate) struct TestDatabase {
     url: String,
     _place: Place,
 }
@@ -23,7 +23,7 @@ struct OnServer {
 
 impl TestDatabase {
     /// Of the sort that `ROPEWAY_TEST_DATABASE` names: `sqlite`, as without it, or `postgres`.
-    pub async fn chosen() -> Self {
+    pub(crate) async fn chosen() -> Self {
         match variable("ROPEWAY_TEST_DATABASE").as_deref() {
             None | Some("sqlite") => Self::sqlite(),
             Some("postgres") => Self::postgres().await.expect("ROPEWAY_TEST_POSTGRES names a database server"),
@@ -32,14 +32,14 @@ impl TestDatabase {
     }
 
     /// SQLite.
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         Self { url, _place: Place::Folder(folder) }
     }
 
     /// PostgreSQL, on the server of `ROPEWAY_TEST_POSTGRES`; none where that is not set.
-    pub async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let administrator = variable("ROPEWAY_TEST_POSTGRES")?;
         let name = format!("ropeway_test_{}", clock::new_uuid().simple());
         administer(&administrator, &format!("CREATE DATABASE {name}")).await;
@@ -49,7 +49,7 @@ impl TestDatabase {
     }
 
     /// Its address.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }

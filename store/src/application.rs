@@ -1,13 +1,11 @@
 //! Applications.
 
 use crate::{
+    Conn, Instant,
+    first::{Lists, first_ids},
     id::{ApplicationId, ClusterId, EnterpriseId, Id, OperationId, TeamId},
     on,
-    store::{
-        Conn, Instant,
-        first::{Lists, first_ids},
-        schema::applications,
-    },
+    schema::applications,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

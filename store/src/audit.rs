@@ -1,17 +1,15 @@
 //! Who did what.
 
 use crate::{
+    Conn, Instant,
     id::{
         ApplicationId, AuditId, ClusterId, EnterpriseId, InstallationId, OperationId, RecordId, TeamId, TemplateId,
         UserId,
     },
     on,
-    store::{
-        Conn, Instant,
-        schema::{
-            applications, audit_entries, clusters, enterprises, installations, members, operations, teams, templates,
-            upgrade_records,
-        },
+    schema::{
+        applications, audit_entries, clusters, enterprises, installations, members, operations, teams, templates,
+        upgrade_records,
     },
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};

@@ -1,13 +1,11 @@
 //! Who belongs to an enterprise, as what.
 
 use crate::{
+    Conn, Instant, Word,
     id::{EnterpriseId, UserId},
     on,
-    store::{
-        Conn, Instant, Word,
-        schema::{members, users},
-        user::User,
-    },
+    schema::{members, users},
+    user::User,
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;

@@ -1,12 +1,10 @@
 //! Clusters, and whether they reach the library.
 
 use crate::{
+    Conn, Instant, Key, Stored, Word,
     id::{ClusterId, DriverId, EnterpriseId, TeamId},
     on,
-    store::{
-        Conn, Instant, Key, Stored, Word,
-        schema::{applications, clusters, installations, library_reachability, sealed_values},
-    },
+    schema::{applications, clusters, installations, library_reachability, sealed_values},
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
@@ -55,7 +53,7 @@ pub struct Cluster {
 }
 
 /// How a cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, async_graphql::Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClusterStatus {
     /// Not asked yet.
     Pending,
