@@ -173,10 +173,9 @@ impl All<'_> {
         let registry = self.context.registry;
         let (reference, is_library) = match image {
             Image::Library { repository, digest } => (format!("{registry}/{repository}@{digest}"), true),
-            Image::Reference { reference, resolved } => {
-                let name = reference.split_once('@').map_or(reference.as_str(), |(name, _)| name);
-                let whole = resolved.as_ref().map_or_else(|| reference.clone(), |digest| format!("{name}@{digest}"));
-                (whole, name.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/')))
+            Image::Reference { reference } => {
+                let is_library = reference.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/'));
+                (reference.clone(), is_library)
             }
         };
         ((self.context.rewrite_image)(&reference).unwrap_or(reference), is_library)

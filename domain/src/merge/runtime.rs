@@ -113,13 +113,10 @@ pub(super) fn single<T: serde::Serialize + Clone>(
 fn image(image: &Image) -> Leaf {
     let shown = match image {
         Image::Library { repository, digest } => format!("{repository}@sha256:{}", &digest.hex()[..12]),
-        Image::Reference { reference, resolved: Some(digest) } => {
-            format!("{reference} (sha256:{})", &digest.hex()[..12])
-        }
-        Image::Reference { reference, resolved: None } => reference.clone(),
+        Image::Reference { reference } => reference.clone(),
     };
     match image.digest() {
-        Some(digest) => Leaf::new(digest, shown),
+        Some(digest) => Leaf::new(&digest, shown),
         None => Leaf::new(image, shown),
     }
 }

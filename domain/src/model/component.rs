@@ -72,14 +72,10 @@ pub enum Image {
         /// Which image of it.
         digest: Digest,
     },
-    /// As a person wrote it, with the digest that it had when it was deployed last.
-    #[serde(rename_all = "camelCase")]
+    /// As a person wrote it.
     Reference {
         /// An OCI reference, such as `docker.io/library/nginx:1.29`.
         reference: String,
-        /// Known once it was resolved.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resolved: Option<Digest>,
     },
 }
 
@@ -125,11 +121,11 @@ fn named_in(value: &Json, found: &mut BTreeSet<(&'static str, String)>) {
 }
 
 impl Image {
-    /// The digest, where it is known.
-    pub fn digest(&self) -> Option<&Digest> {
+    /// The digest, where the image is named by one: a tag may be of another image at any time.
+    pub fn digest(&self) -> Option<Digest> {
         match self {
-            Self::Library { digest, .. } => Some(digest),
-            Self::Reference { resolved, .. } => resolved.as_ref(),
+            Self::Library { digest, .. } => Some(digest.clone()),
+            Self::Reference { reference } => reference.split_once('@')?.1.parse().ok(),
         }
     }
 }

@@ -32,7 +32,7 @@ fn component(number: u128, name: &str, more: &Json) -> (ComponentKey, InstalledC
 
 fn shop() -> Installed {
     let web = json!({
-        "image": {"reference": "registry.example.org/web:1", "resolved": format!("sha256:{}", "b".repeat(64))},
+        "image": {"reference": format!("registry.example.org/web:1@sha256:{}", "b".repeat(64))},
         "command": ["serve", ["--upstream=", {"host": id(2)}]],
         "environment": [{"name": "DB_USER", "value": "reader"}],
         "configFiles": [{"path": "/etc/web", "content": ["db ", {"host": id(2)}]}],
@@ -159,7 +159,7 @@ fn images_of_the_library_have_its_address_and_digest_and_are_rewritten() {
     );
     assert!(model.components.iter().all(|one| one.pull_secret.as_deref() == Some("ropeway-library")));
     let mut elsewhere = shop();
-    let image = Image::Reference { reference: "docker.io/library/nginx:1".to_owned(), resolved: None };
+    let image = Image::Reference { reference: "docker.io/library/nginx:1".to_owned() };
     elsewhere.components.get_mut(&key(1)).unwrap().spec.image = image;
     let web = &self::model(&elsewhere).components[0];
     assert_eq!((web.image.as_str(), web.pull_secret.as_ref()), ("docker.io/library/nginx:1", None));

@@ -217,9 +217,9 @@ impl Component {
         }
     }
 
-    /// The digest of its image, once it is known.
+    /// The digest of its image, where that is named by one; a tag may name another image at any time.
     async fn image_digest(&self) -> Option<String> {
-        self.spec.image.digest().map(ToString::to_string)
+        self.spec.image.digest().map(|digest| digest.to_string())
     }
 
     /// Instead of the image's entry point; empty: the image's own.

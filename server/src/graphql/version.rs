@@ -374,9 +374,7 @@ pub(super) fn template_resources(content: &VersionContent) -> Vec<TemplateResour
 fn template_component(component: &Component<PublishedValue>, names: &Names) -> TemplateComponent {
     let (image, image_digest) = match &component.image {
         Image::Library { repository, digest } => (format!("{repository}@{digest}"), digest.to_string()),
-        Image::Reference { reference, resolved } => {
-            (reference.clone(), resolved.as_ref().map(ToString::to_string).unwrap_or_default())
-        }
+        Image::Reference { reference } => (reference.clone(), String::new()),
     };
     TemplateComponent {
         key: ID(component.key.to_string()),

@@ -114,7 +114,7 @@ fn decide(
         name: input.name,
         slug: slug.clone(),
         kind: input.kind.unwrap_or(WorkloadKind::Deployment),
-        image: Image::Reference { reference: input.image, resolved: None },
+        image: Image::Reference { reference: input.image },
         command: Vec::new(),
         arguments: Vec::new(),
         environment: Vec::new(),

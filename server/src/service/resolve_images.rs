@@ -158,7 +158,7 @@ async fn resolve(
                 chosen: None,
             })
         }
-        Image::Reference { reference, resolved } => {
+        Image::Reference { reference } => {
             let name: ImageName = reference.parse().map_err(|error| unusable(format!("{reference}: {error}")))?;
             let limits = Limits {
                 attempts: 2,
@@ -169,14 +169,10 @@ async fn resolve(
             let registry = source_registry(app, library, &name.host, limits)
                 .await
                 .map_err(|error| unusable(format!("{reference}: {error}")))?;
-            let source_digest = match (resolved, name.reference()) {
-                // What was resolved when it was deployed is what runs.
-                (Some(resolved), _) => library_digest(resolved),
-                (None, Some(asked)) => {
-                    registry.resolve(&name.repository, &asked).await.map_err(|error| trouble(image, &error))?.digest
-                }
-                (None, None) => return Err(unusable(format!("{reference} names neither a tag nor a digest"))),
-            };
+            let asked = name.reference();
+            let asked = asked.ok_or_else(|| unusable(format!("{reference} names neither a tag nor a digest")))?;
+            let resolved = registry.resolve(&name.repository, &asked).await.map_err(|error| trouble(image, &error))?;
+            let source_digest = resolved.digest;
             let chosen = (!platforms.is_empty()).then_some(platforms);
             let plan = copy::measure(&registry, &name.repository, &source_digest, chosen, &options)
                 .await
@@ -256,7 +252,7 @@ mod tests {
 
     #[test]
     fn each_failure_of_a_registry_has_its_code() {
-        let image = Image::Reference { reference: "r/a:1".into(), resolved: None };
+        let image = Image::Reference { reference: "r/a:1".into() };
         let (host, action) = ("r".to_owned(), "asking".to_owned());
         let cause = "connection refused".to_owned();
         let cases = [

@@ -87,7 +87,7 @@ fn decide(app: &App, state: &ApplicationState, input: UpdateComponent) -> Result
     if let Some(reference) = input.image {
         let same = matches!(&spec.image, Image::Reference { reference: before, .. } if *before == reference);
         if !same {
-            spec.image = Image::Reference { reference, resolved: None };
+            spec.image = Image::Reference { reference };
         }
     }
     let mut writer = Writer::new(app, state, row.key.0, &row.cluster_name);

@@ -415,7 +415,7 @@ async fn images_in_a_registry_that_hangs_are_told_in_time_each_by_name() {
     let host = silent.local_addr().unwrap();
     let enterprise: EnterpriseId = id_of(&bed.enterprise);
     let library = bed.app.library(enterprise).await.unwrap();
-    let images = (0..7).map(|n| Image::Reference { reference: format!("{host}/image-{n}:1"), resolved: None });
+    let images = (0..7).map(|n| Image::Reference { reference: format!("{host}/image-{n}:1") });
     let began = Instant::now();
     let found = resolve_images(&bed.app, &library, images.clone(), &[]).await;
     assert!(began.elapsed() < Duration::from_secs(50), "a request may take 60 s: {:?}", began.elapsed());
@@ -436,7 +436,7 @@ async fn what_a_host_says_that_somebody_named_is_not_shown() {
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
     let enterprise: EnterpriseId = id_of(&bed.enterprise);
     let library = bed.app.library(enterprise).await.unwrap();
-    let image = Image::Reference { reference: format!("{host}/image:1"), resolved: None };
+    let image = Image::Reference { reference: format!("{host}/image:1") };
     let found = resolve_images(&bed.app, &library, [image.clone()], &[]).await;
     let trouble = found[&image].as_ref().unwrap_err();
     assert!(trouble.message.contains("418") && !trouble.message.contains("canary"), "{}", trouble.message);
