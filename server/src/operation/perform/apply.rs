@@ -47,8 +47,8 @@ pub(super) async fn apply(app: &App, step: &StepContext, action: &Apply) -> Resu
         }
         if action.await_healthy {
             let Applying { cluster, application, .. } = &applying;
-            let (driver, clock, deadline) = (&reached.driver, &app.clock, step.deadline());
-            health::await_healthy(cluster, driver, &target, application, clock, &references, deadline).await?;
+            let (driver, clock) = (&reached.driver, &app.clock);
+            health::await_healthy(step, cluster, driver, &target, application, clock, &references).await?;
         }
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! Waits until the driver finds objects healthy.
 
-use crate::{clock::Clock, operation::Outcome};
+use crate::{
+    clock::Clock,
+    operation::{Outcome, StepContext},
+};
 use ropeway_clusters::{Cluster, ObjectRef, Observed, Preconditions, Verdict, Watch, labels, uid};
 use ropeway_drivers as drivers;
 use ropeway_drivers::{Driver, HealthState, Target};
-use tokio::time::Instant;
 
 /// How many objects that are not healthy are named.
 const NAMED: usize = 3;
@@ -12,13 +14,13 @@ const NAMED: usize = 3;
 /// Waits until the driver finds all of these objects healthy. A deadline that passes is a failure, with what was last
 /// seen. The contents of Secrets are never shown to a driver: a Secret is as it should be once it is applied.
 pub(super) async fn await_healthy(
+    step: &StepContext,
     cluster: &Cluster,
     driver: &Driver,
     target: &Target,
     application: &str,
     clock: &Clock,
     references: &[ObjectRef],
-    deadline: Instant,
 ) -> Result<(), Outcome> {
     let references: Vec<ObjectRef> = references.iter().filter(|reference| !is_secret(reference)).cloned().collect();
     if references.is_empty() {
@@ -33,11 +35,11 @@ pub(super) async fn await_healthy(
     let judge = |observed: std::sync::Arc<[Observed]>| async move {
         let verdict = judge(driver, target, &observed).await;
         if matches!(verdict, Verdict::Continue(_)) {
-            help_over_stuck_pods(cluster, application, clock, &observed).await;
+            help_over_stuck_pods(step, cluster, application, clock, &observed).await;
         }
         verdict
     };
-    match cluster.watch_until(&watch, deadline, judge).await {
+    match cluster.watch_until(&watch, step.deadline(), judge).await {
         Ok(()) => Ok(()),
         // What it waited for did not come: that is no fault of the transport, and waiting again is of no use.
         Err(error @ ropeway_clusters::Error::Timeout { .. }) => Err(Outcome::failed(error.to_string())),
@@ -48,17 +50,25 @@ pub(super) async fn await_healthy(
 /// A StatefulSet waits without end for a pod whose earlier template could not start, and for one that lacks the volume
 /// of a new claim template, whatever its template is now. Where that cannot be mended the wait goes on and ends at its
 /// deadline, with what was seen.
-async fn help_over_stuck_pods(cluster: &Cluster, application: &str, clock: &Clock, observed: &[Observed]) {
+async fn help_over_stuck_pods(
+    step: &StepContext,
+    cluster: &Cluster,
+    application: &str,
+    clock: &Clock,
+    observed: &[Observed],
+) {
     for found in observed.iter().filter(|found| found.reference.kind == "StatefulSet") {
         let Some(uid) = found.object.as_ref().and_then(uid) else { continue };
         let preconditions = Preconditions { application: application.to_owned(), uid: uid.to_owned() };
         match cluster.delete_stuck_pod(&found.reference, &preconditions, clock.now().0).await {
             Ok(None) => {}
-            Ok(Some(pod)) => tracing::info!(
-                object = %found.reference,
-                pod,
-                "a pod of an earlier template that the StatefulSet waited for was deleted"
-            ),
+            Ok(Some(pod)) => {
+                let message =
+                    format!("{} waited for the pod {pod} of an earlier template, which is ended", found.reference);
+                if let Err(error) = step.tell(&message).await {
+                    tracing::warn!(message, error = &error as &dyn std::error::Error, "an event could not be written");
+                }
+            }
             Err(error) => tracing::warn!(
                 object = %found.reference,
                 error = &error as &dyn std::error::Error,
@@ -73,24 +83,24 @@ async fn judge(driver: &Driver, target: &Target, observed: &[Observed]) -> Verdi
     match driver.assess(target, &objects).await {
         Ok(health) if health.state == HealthState::Healthy => Verdict::Done(()),
         Ok(health) => {
+            let is_final = |item: &drivers::HealthItem| {
+                let is_it =
+                    |found: &&Observed| found.reference.kind == "Job" && found.reference.name == item.reference.name;
+                item.reference.kind == "Job" && observed.iter().filter(is_it).any(has_failed)
+            };
             let ill = health.items.iter().filter(|item| item.state != HealthState::Healthy);
-            let jobs = ill.clone().filter(|item| item.reference.kind == "Job");
-            let ill_jobs: Vec<&str> = jobs.map(|item| item.reference.name.as_str()).collect();
-            let mut named: Vec<String> = ill
-                .clone()
-                .take(NAMED)
-                .map(|item| format!("{} {}: {}", item.reference.kind, item.reference.name, item.message))
-                .collect();
-            let more = ill.count().saturating_sub(NAMED);
+            // What ends the wait is told first.
+            let (failed, waiting): (Vec<_>, Vec<_>) = ill.partition(|item| is_final(item));
+            let told = |item: &&drivers::HealthItem| {
+                format!("{} {}: {}", item.reference.kind, item.reference.name, item.message)
+            };
+            let mut named: Vec<String> = failed.iter().chain(&waiting).take(NAMED).map(told).collect();
+            let more = (failed.len() + waiting.len()).saturating_sub(NAMED);
             if more > 0 {
                 named.push(format!("and {more} more"));
             }
             let named = named.join("; ");
-            let is_ill = |found: &Observed| ill_jobs.contains(&found.reference.name.as_str());
-            if observed.iter().any(|found| has_failed(found) && is_ill(found)) {
-                return Verdict::Fail(named);
-            }
-            Verdict::Continue(named)
+            if failed.is_empty() { Verdict::Continue(named) } else { Verdict::Fail(named) }
         }
         Err(error) if error.retryable() => Verdict::Continue(error.to_string()),
         Err(error) => Verdict::Fail(error.to_string()),
