@@ -45,6 +45,7 @@ pub mod list;
 pub mod list_publications;
 pub mod list_templates;
 pub mod live_state;
+pub mod make_anew;
 pub mod open_team;
 pub mod password;
 pub mod plan_publication;

@@ -5,6 +5,7 @@ use super::{
     application::Application,
     error::{IntoGraphql as _, Payload as _, UserError, answer},
     id,
+    installation::decode_accepted,
     operation::Operation,
     plan::{Plan, decode_digest},
 };
@@ -17,7 +18,6 @@ use crate::{
     },
 };
 use async_graphql::{Context, ID, InputObject, Object};
-use ropeway_domain::Digest;
 use std::collections::BTreeSet;
 
 /// Input of `planDeployment`.
@@ -27,6 +27,8 @@ pub struct PlanDeploymentInput {
     pub application_id: ID,
     /// Only these components; by default everything, Kubernetes resources and removals included.
     pub component_ids: Option<Vec<ID>>,
+    /// The ids of changes that make an object anew, which are accepted.
+    pub accept: Option<Vec<ID>>,
 }
 
 /// Input of `deployApplication`.
@@ -36,6 +38,8 @@ pub struct DeployApplicationInput {
     pub application_id: ID,
     /// Only these components; by default everything, Kubernetes resources and removals included.
     pub component_ids: Option<Vec<ID>>,
+    /// The ids of changes that make an object anew, which are accepted.
+    pub accept: Option<Vec<ID>>,
     /// The digest of the plan that was looked at. Where it does not hold any more, nothing is done and the new plan is
     /// returned. Without it the current plan is executed.
     pub plan_digest: Option<String>,
@@ -74,7 +78,7 @@ impl DeploymentQuery {
     ) -> async_graphql::Result<Plan> {
         let result = async {
             let actor = actor(ctx)?;
-            let deploy = decode(&input.application_id, input.component_ids.as_deref(), None, None)?;
+            let deploy = decode(&input.application_id, input.component_ids.as_deref(), input.accept)?;
             deploy_application::plan(app(ctx), actor, &deploy).await
         };
         result.await.map(Into::into).graphql()
@@ -91,10 +95,12 @@ impl DeploymentMutation {
         #[graphql(desc = "What is to be deployed.")] input: DeployApplicationInput,
     ) -> async_graphql::Result<DeployApplicationPayload> {
         let result = async {
-            let deadline = input.progress_deadline_seconds;
             let actor = actor(ctx)?;
-            let digest = decode_digest(input.plan_digest)?;
-            let deploy = decode(&input.application_id, input.component_ids.as_deref(), digest, deadline)?;
+            let deploy = Deploy {
+                plan_digest: decode_digest(input.plan_digest)?,
+                progress_deadline_seconds: input.progress_deadline_seconds,
+                ..decode(&input.application_id, input.component_ids.as_deref(), input.accept)?
+            };
             deploy_application::deploy_application(app(ctx), actor, &deploy).await
         };
         answer(result.await, |executed| match executed {
@@ -121,18 +127,14 @@ pub fn stale() -> UserError {
     }
 }
 
-fn decode(
-    application: &ID,
-    components: Option<&[ID]>,
-    plan_digest: Option<Digest>,
-    progress_deadline_seconds: Option<i32>,
-) -> Result<Deploy> {
+fn decode(application: &ID, components: Option<&[ID]>, accept: Option<Vec<ID>>) -> Result<Deploy> {
     Ok(Deploy {
         application_id: id::decode(application, "applicationId")?,
         component_ids: components.map(|ids| id::decode_list(ids, "componentIds", 200)).transpose()?,
         resources: BTreeSet::new(),
-        plan_digest,
-        progress_deadline_seconds,
+        accept: decode_accepted(accept)?,
+        plan_digest: None,
+        progress_deadline_seconds: None,
         retry_of: None,
     })
 }

@@ -47,6 +47,14 @@ pub fn left(steps: &[Step]) -> Left {
     left
 }
 
+/// Whether claims, and with them volumes, were to go.
+pub fn deletes_claims(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match serde_json::from_slice(&step.action) {
+        Ok(Action::Delete(delete)) => delete.objects.iter().any(|one| one.reference.kind == "PersistentVolumeClaim"),
+        _ => false,
+    })
+}
+
 /// The same steps, for a new operation: exactly those that failed or never ran, after each other as before. What
 /// succeeded is done and is needed no more. For kinds whose actions say the same at any time, such as copying images.
 pub fn steps(steps: &[Step]) -> Result<Vec<NewStep>, JournalError> {

@@ -12,13 +12,14 @@ use crate::{
         claims,
         dry_run::Taking,
         execute::{self, Executed, Observed},
+        make_anew,
         rollout::{Scope, blocker},
         state::Side,
     },
     store::{application, application::Application, component},
 };
 use ropeway_domain::{
-    Component, ComponentKey, Digest, ResourceKey, Value,
+    ChangeId, Component, ComponentKey, Digest, ResourceKey, Value,
     access::TeamAction,
     change::Owner,
     deploy::plan_deployment,
@@ -39,6 +40,8 @@ pub struct Deploy {
     pub component_ids: Option<Vec<ComponentId>>,
     /// Kubernetes resources that go along with chosen components, as a retry takes them up.
     pub resources: BTreeSet<ResourceKey>,
+    /// The objects that may be made anew, by the ids of their changes.
+    pub accept: BTreeSet<ChangeId>,
     /// The plan that was looked at; none: whatever it is now.
     pub plan_digest: Option<Digest>,
     /// Seconds that a wave may take.
@@ -129,7 +132,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         (Some(keys), Owner::Component(key)) => keys.contains(&key),
         (Some(_), Owner::Resource(key)) => input.resources.contains(&key),
     };
-    let changes: Vec<_> =
+    let mut changes: Vec<_> =
         plan_deployment(&deployed, &desired).into_iter().filter(|change| chosen(change.owner)).collect();
     let mut scope = Scope {
         components: desired.components.keys().copied().filter(|key| chosen(Owner::Component(*key))).collect(),
@@ -158,7 +161,9 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
     }
     let revision = execute::revision(state.application.generation + 1, None);
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything, &input.accept).await?;
+    make_anew::check_accepted(&input.accept, &findings.made_anew)?;
+    changes.extend(findings.made_anew);
     let found = check(observed, &desired, &deployed, &scope).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
@@ -185,7 +190,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         driver,
         driver_config,
         selection: selection.clone(),
-        accepted: BTreeSet::new(),
+        accepted: input.accept.clone(),
         supplied: BTreeSet::new(),
         live_fields: json!({ "warnings": warnings, "taken": rollout.taken }),
     };

@@ -10,6 +10,7 @@ use crate::{
     service::{
         execute::Observed,
         keep_storage::MadeAnew,
+        make_anew::{self, Answer},
         rollout::{Rollout, Scope, TakenField, blocker, in_scope},
     },
 };
@@ -19,10 +20,10 @@ use ropeway_clusters::{
     DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, replace_field,
     uid,
 };
-use ropeway_domain::{Digest, plan::Blocker, rendering::placeholder_of};
+use ropeway_domain::{Change, ChangeId, plan::Blocker, rendering::placeholder_of};
 use ropeway_drivers::Manifest;
 use serde_json::Value as Json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Requests under way at the same time.
 const CONCURRENT: usize = 8;
@@ -46,16 +47,20 @@ pub struct Findings {
     pub blockers: Vec<Blocker>,
     /// Fields that are taken over from other managers, and those that are left to them.
     pub warnings: Vec<String>,
+    /// Objects that have to be made anew: applied where a person agreed, and otherwise reasons against the rollout.
+    pub made_anew: Vec<Change>,
 }
 
 /// Asks the cluster about everything that is in scope, and settles in the rollout what becomes of fields that other
 /// managers own. `before` has what is deployed and what was desired before this plan: what is the same in all of them
-/// is no change. A namespace that does not exist yet is left out, and so is what needs it.
+/// is no change. A namespace that does not exist yet is left out, and so is what needs it. `accept` are the changes that a
+/// person agreed to.
 pub async fn dry_run(
     observed: &Observed,
     rollout: &mut Rollout,
     before: &[Vec<Manifest>],
     taking: Taking,
+    accept: &BTreeSet<ChangeId>,
     scope: &Scope,
 ) -> Result<Findings> {
     let (reached, namespace) = (&observed.reached, &observed.state.application.namespace);
@@ -88,9 +93,7 @@ pub async fn dry_run(
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
     let mut findings = Findings::default();
     for (index, answer) in answers {
-        let made_anew = rollout.made_anew.get(&index).copied();
-        let object = &mut rollout.manifests[index].object;
-        let name = name_of(object);
+        let name = name_of(&rollout.manifests[index].object);
         let answer = match answer {
             Ok(answer) => answer,
             Err(ClusterError::NamespaceMissing { .. }) => continue,
@@ -101,33 +104,47 @@ pub async fn dry_run(
             Err(error) => return Err(cluster_error(&reached.row.name, error)),
         };
         if let Some(live) = &answer.live_before {
-            let known = uids.get(&identity(object));
-            let ours = label(live, labels::APPLICATION) == Some(application.as_str())
-                && known.is_none_or(|known| uid(live) == Some(*known));
+            let known = uids.get(&identity(&rollout.manifests[index].object));
+            let known = known.is_none_or(|known| uid(live) == Some(*known));
+            let ours = known && label(live, labels::APPLICATION) == Some(application.as_str());
             if !ours {
                 let message = format!("{name} is in the namespace {namespace} already and is not this application's");
                 findings.blockers.push(blocker("NAME_IN_USE", message));
                 continue;
             }
         }
+        if let (Some(refusal @ ClusterError::Immutable { .. }), Some(live)) = (&answer.refused, &answer.live_before)
+            && !rollout.made_anew.contains_key(&index)
+        {
+            match make_anew::answer(&rollout.manifests[index], live, refusal, accept) {
+                Answer::Agreed(change) => {
+                    rollout.made_anew.insert(index, MadeAnew::Agreed);
+                    findings.made_anew.push(change);
+                }
+                Answer::Asked(change, blocker) => {
+                    findings.made_anew.push(change);
+                    findings.blockers.push(blocker);
+                }
+                Answer::Impossible(blocker) => findings.blockers.push(blocker),
+            }
+        }
+        let made_anew = rollout.made_anew.get(&index).copied();
+        let object = &mut rollout.manifests[index].object;
         let taken = settle(object, before, taking, &answer, made_anew.is_some(), &mut findings.warnings);
-        rollout.taken.extend(taken.into_iter().map(|(path, live)| TakenField { manifest: index, path, live }));
+        rollout.taken.extend(taken.into_iter().map(|(path, live)| {
+            let live = live.map(|live| observed.sealer.hash(live.to_string().as_bytes()));
+            TakenField { manifest: index, path, live }
+        }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
-            Some(error @ ClusterError::Immutable { .. }) => match made_anew {
-                Some(how) => {
-                    let pods = match how {
-                        MadeAnew::KeepsPods => "its pods run on",
-                        MadeAnew::ReplacesPods => "its pods lack a volume and are replaced one after another",
-                    };
-                    let message = format!("{name} is made anew, since its claim templates change; {pods}");
-                    findings.warnings.push(message);
-                }
-                None => {
-                    let message = format!("{name} would have to be made anew: {error}");
-                    findings.blockers.push(blocker("IMMUTABLE", message));
-                }
-            },
+            Some(ClusterError::Immutable { .. }) => {
+                let pods = match made_anew {
+                    Some(MadeAnew::KeepsPods) => "its pods run on",
+                    Some(MadeAnew::ReplacesPods) => "its pods lack a volume and are replaced one after another",
+                    Some(MadeAnew::Agreed) | None => continue,
+                };
+                findings.warnings.push(format!("{name} is made anew, since its claim templates change; {pods}"));
+            }
             Some(error) => findings.blockers.push(blocker("REFUSED_BY_CLUSTER", format!("{name}: {error}"))),
         }
     }
@@ -137,7 +154,7 @@ pub async fn dry_run(
 }
 
 /// Leaves out of an object what stays with other managers. An object that is made anew has no other managers: it gets
-/// what they wrote. The paths that are taken over, with a hash of what is there.
+/// what they wrote. The paths that are taken over, with what is there.
 fn settle(
     object: &mut Json,
     before: &[Vec<Manifest>],
@@ -145,7 +162,7 @@ fn settle(
     answer: &DryRun,
     is_made_anew: bool,
     warnings: &mut Vec<String>,
-) -> Vec<(String, Option<Digest>)> {
+) -> Vec<(String, Option<Json>)> {
     let before: Option<Vec<Json>> = before.iter().map(|manifests| same(manifests, object).cloned()).collect();
     let is_secret = is_secret(object);
     let name = name_of(object);
@@ -168,7 +185,7 @@ fn settle(
             warnings.push(format!("{name}: {shown} is left to {manager}"));
         } else {
             warnings.push(format!("{name}: {shown} is taken over from {manager}"));
-            taken.push((shown.clone(), live.map(Digest::of_value)));
+            taken.push((shown.clone(), live.cloned()));
         }
     }
     taken
@@ -182,7 +199,7 @@ fn same<'a>(manifests: &'a [Manifest], object: &Json) -> Option<&'a Json> {
 /// The object as the cluster is asked about it: the entries of a Secret as they will be applied, with something valid in
 /// place of each secret; where it is given what was deployed and what is there, with what is there in place of each
 /// secret that stays the same.
-fn shown(object: &Json, there: Option<(&Json, &Json)>) -> Json {
+pub(super) fn shown(object: &Json, there: Option<(&Json, &Json)>) -> Json {
     let mut object = object.clone();
     if is_secret(&object)
         && let Some(Json::Object(entries)) = object.as_object_mut().and_then(|fields| fields.remove("stringData"))
@@ -211,9 +228,9 @@ fn is_secret(object: &Json) -> bool {
 }
 
 /// What tells objects of one namespace apart.
-type Identity<'a> = (&'a str, &'a str, &'a str);
+pub(super) type Identity<'a> = (&'a str, &'a str, &'a str);
 
-fn identity(object: &Json) -> Identity<'_> {
+pub(super) fn identity(object: &Json) -> Identity<'_> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     (text("/apiVersion"), text("/kind"), text("/metadata/name"))
 }
@@ -286,7 +303,7 @@ mod tests {
             taken.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
             [answer.conflicts[1].path.as_str()]
         );
-        assert_eq!(taken[0].1, Some(Digest::of_value(&"b")));
+        assert_eq!(taken[0].1, Some(json!("b")));
         assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["image"], "c");
         assert_eq!(
             said[1],

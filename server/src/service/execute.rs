@@ -12,6 +12,7 @@ use crate::{
         feed::Topic,
         journal::{JournalError, NewStep},
     },
+    seal::Sealer,
     service::{
         audit::MayBeStale,
         authorize,
@@ -30,7 +31,7 @@ use crate::{
 };
 use ropeway_clusters::Kind;
 use ropeway_domain::{
-    Digest, Quantity, ResourceKey,
+    ChangeId, Digest, Quantity, ResourceKey,
     access::TeamAction,
     graph::GraphError,
     installed::Installed,
@@ -38,6 +39,7 @@ use ropeway_domain::{
     plan::{Blocker, Plan, PlannedStep},
     preflight::{ClusterFacts, LibraryReach},
 };
+use std::collections::BTreeSet;
 
 /// Quotas of a namespace that are looked at.
 const MAX_QUOTAS: u16 = 100;
@@ -79,6 +81,8 @@ pub struct Observed {
     pub library_reach: LibraryReach,
     /// Its cluster.
     pub reached: Reached,
+    /// For hashes of what may be secret.
+    pub sealer: Sealer,
 }
 
 impl Observed {
@@ -101,7 +105,7 @@ impl Observed {
             Some(library) => app.library_reach(library, state.application.cluster_id).await?,
             None => LibraryReach::Unchecked,
         };
-        Ok(Self { state, team, live, library, library_reach, reached })
+        Ok(Self { state, team, live, library, library_reach, reached, sealer: app.sealer.clone() })
     }
 
     /// How the nodes pull from the library.
@@ -114,13 +118,15 @@ impl Observed {
         self.reached.facts(self.library_reach.clone())
     }
 
-    /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope.
+    /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope. `accept` are the changes
+    /// that a person agreed to.
     pub async fn roll_out(
         &self,
         desired: &Installed,
         scope: &Scope,
         revision: &str,
         taking: Taking,
+        accept: &BTreeSet<ChangeId>,
     ) -> Result<(Rollout, Findings)> {
         // Pods are restarted for what is applied of configuration, not for what is only desired of it.
         let deployed = self.state.whole(Side::Deployed);
@@ -134,7 +140,7 @@ impl Observed {
         for side in [Side::Deployed, Side::Desired] {
             before.push(self.render(&self.state.whole(side), revision).await?.manifests);
         }
-        let findings = dry_run::dry_run(self, &mut rollout, &before, taking, scope).await?;
+        let findings = dry_run::dry_run(self, &mut rollout, &before, taking, accept, scope).await?;
         Ok((rollout, findings))
     }
 

@@ -155,6 +155,7 @@ async fn decide(
 
     let mut blockers = observed.cluster_blockers();
     blockers.extend(outcome.blockers.iter().cloned());
+    blockers.extend(observed.state.resources_in_the_way(&outcome.after));
     blockers.extend(place.blockers.iter().cloned());
     let specs: Vec<_> = own.components.values().map(|one| one.spec.clone()).collect();
     let resources: Vec<_> = own.resources.values().map(|one| one.spec.clone()).collect();
@@ -164,7 +165,7 @@ async fn decide(
     let found = check(place, source, &outcome).await?;
     blockers.extend(found.blockers);
     let revision = execute::revision(1, Some(installation));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &BTreeSet::new()).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();

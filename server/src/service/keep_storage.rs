@@ -23,13 +23,16 @@ const SETTLED: [&str; 4] = ["storageClassName", "accessModes", "volumeMode", "vo
 /// Where the size of a claim is.
 const SIZE: &str = "/spec/resources/requests/storage";
 
-/// What becomes of the pods of a StatefulSet that is made anew, because its claim templates change.
+/// Why an object is made anew, and what becomes of what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MadeAnew {
-    /// They run on.
+    /// The claim templates of a StatefulSet change; its pods run on.
     KeepsPods,
-    /// They lack a volume and end one after another: volumes cannot be added to a pod.
+    /// The claim templates of a StatefulSet change; its pods lack a volume and end one after another, since volumes
+    /// cannot be added to a pod.
     ReplacesPods,
+    /// A person agreed. What belongs to it ends with it.
+    Agreed,
 }
 
 /// What of an object's storage changes.

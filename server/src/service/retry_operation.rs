@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result, UserError},
     graphql::id::encode_text,
     id::{ComponentId, OperationId},
-    operation::{Action, retry as failed_steps},
+    operation::retry as failed_steps,
     service::{
         audit::{Act, Subject, audited},
         delete_application,
@@ -27,6 +27,7 @@ use ropeway_domain::{
     access::{EnterpriseAction, TeamAction},
     operation::OperationKind,
 };
+use std::collections::BTreeSet;
 
 /// Begins an operation that does what another one did not; none where a deletion had nothing left to delete, and is done.
 pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Option<Operation>> {
@@ -77,6 +78,7 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
         application_id,
         component_ids: Some(ids),
         resources: left.resources,
+        accept: BTreeSet::new(),
         plan_digest: None,
         progress_deadline_seconds: None,
         retry_of: Some(failed.id),
@@ -89,7 +91,7 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
 
 /// Deletes what is left, with volumes if they were to go.
 async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Result<Option<Operation>> {
-    let delete_volumes = steps.iter().any(deletes_claims);
+    let delete_volumes = failed_steps::deletes_claims(steps);
     if let Some(installation_id) = failed.installation_id {
         let wanted = Uninstall { installation_id, delete_volumes, retry_of: Some(failed.id) };
         return Ok(Some(uninstall::uninstall(app, actor, &wanted).await?.1));
@@ -98,13 +100,6 @@ async fn end(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) -> Re
     let deleted =
         delete_application::delete_application(app, actor, application, delete_volumes, Some(failed.id)).await?;
     Ok(deleted.operation)
-}
-
-fn deletes_claims(step: &Step) -> bool {
-    match serde_json::from_slice(&step.action) {
-        Ok(Action::Delete(delete)) => delete.objects.iter().any(|one| one.reference.kind == "PersistentVolumeClaim"),
-        _ => false,
-    }
 }
 
 pub(super) fn gone() -> Error {

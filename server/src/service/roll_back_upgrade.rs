@@ -13,6 +13,7 @@ use crate::{
         begin_record::{self, NewRecord},
         dry_run::Taking,
         execute::{self, Executed, Observed},
+        make_anew,
         rollout::blocker,
         state::Side,
         upgrade_installation::{merged, pending_edits},
@@ -32,6 +33,7 @@ use ropeway_domain::{
     operation::OperationKind,
     plan::{Plan, PlanBasis, plan_digest},
     rollback::{RollbackInput, RollbackOutcome, rollback},
+    upgrade::AcceptError,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -161,13 +163,23 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
     let deadline = execute::deadline(app, input.progress_deadline_seconds)?;
     let before = state.of_installation(&source.installation, Side::Desired);
     let snapshot = &source.record.snapshot.0;
-    let outcome = rollback(&RollbackInput {
-        snapshot: &snapshot.installed,
-        written: &source.newest.as_ref().unwrap_or(&source.record).written.0,
-        now: &before,
-        accept: &input.accept,
-    })
-    .map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?;
+    let attempt = |accept: &BTreeSet<ChangeId>| {
+        rollback(&RollbackInput {
+            snapshot: &snapshot.installed,
+            written: &source.newest.as_ref().unwrap_or(&source.record).written.0,
+            now: &before,
+            accept,
+        })
+    };
+    // What the rules do not know may be about an object that the cluster cannot change.
+    let (outcome, rest) = match attempt(&input.accept) {
+        Err(AcceptError::Unknown { ids }) => {
+            let rest = BTreeSet::from_iter(ids);
+            (attempt(&(&input.accept - &rest)), rest)
+        }
+        outcome => (outcome, BTreeSet::new()),
+    };
+    let mut outcome = outcome.map_err(|error| make_anew::invalid_choice(&error))?;
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
     scope.components.extend(outcome.apply.iter().filter_map(own));
@@ -191,7 +203,9 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
 
     let mut blockers = observed.cluster_blockers();
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
+    make_anew::check_accepted(&rest, &findings.made_anew)?;
+    outcome.changes.extend(findings.made_anew);
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();

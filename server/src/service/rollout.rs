@@ -18,7 +18,7 @@ use crate::{
 };
 use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
-    Component, ComponentKey, Digest, Resource, ResourceKey, Value,
+    Component, ComponentKey, Resource, ResourceKey, Value,
     graph::GraphError,
     installed::Installed,
     model::WorkloadKind,
@@ -41,7 +41,7 @@ pub struct Rollout {
     pub warnings: Vec<String>,
     /// Fields that are taken over from other managers.
     pub taken: Vec<TakenField>,
-    /// The places, among the manifests, of StatefulSets that are made anew, and what becomes of their pods.
+    /// The places, among the manifests, of objects that are made anew, and why.
     pub made_anew: BTreeMap<usize, MadeAnew>,
 }
 
@@ -52,8 +52,8 @@ pub struct TakenField {
     pub manifest: usize,
     /// The field, as the cluster writes it.
     pub path: String,
-    /// A hash of the value that is there.
-    pub live: Option<Digest>,
+    /// A hash of the value that is there, by a key: it may be a secret.
+    pub live: Option<String>,
 }
 
 /// What of a whole application is applied and deleted, by own keys.
@@ -332,13 +332,12 @@ fn push(
 
 fn planned(manifest: &Manifest, index: usize, rollout: &Rollout) -> PlannedObject {
     let takes_over = rollout.taken.iter().any(|taken| taken.manifest == index);
-    let mode = match manifest.mode {
-        _ if rollout.made_anew.contains_key(&index) => ApplyMode::Recreate { orphan: true },
-        ropeway_drivers::ApplyMode::CreateOnly => ApplyMode::CreateOnly,
+    use ropeway_drivers::ApplyMode as Wanted;
+    let mode = match (rollout.made_anew.get(&index), manifest.mode) {
+        (Some(why), _) => ApplyMode::Recreate { orphan: *why != MadeAnew::Agreed },
+        (None, Wanted::CreateOnly) => ApplyMode::CreateOnly,
         // Making anew needs a person's agreement, which is a change of its own.
-        ropeway_drivers::ApplyMode::ServerSideApply | ropeway_drivers::ApplyMode::RecreateOnImmutable => {
-            ApplyMode::ServerSideApply
-        }
+        (None, Wanted::ServerSideApply | Wanted::RecreateOnImmutable) => ApplyMode::ServerSideApply,
     };
     PlannedObject { manifest: manifest.object.clone(), mode, wave: manifest.wave, force: takes_over }
 }

@@ -6,6 +6,7 @@ use crate::{
     clock,
     error::Result,
     id::{ApplicationId, ComponentId, InstallationId, ResourceId, VersionId},
+    service::rollout::blocker,
     store::{
         self, Conn, Instant, Key, Stored, application::Application, component::Component as ComponentRow,
         installation::Installation, resource::KubernetesResource as ResourceRow, version::Version,
@@ -14,6 +15,7 @@ use crate::{
 use ropeway_domain::{
     ComponentKey, ResourceKey,
     installed::{Installed, InstalledComponent, InstalledResource, VersionRef},
+    plan::Blocker,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -226,6 +228,20 @@ impl ApplicationState {
                 one.own_key = row.key.0;
             }
         }
+    }
+
+    /// Kubernetes resources that are new, while the application has another one of the same kind and name.
+    pub fn resources_in_the_way(&self, after: &Installed) -> Vec<Blocker> {
+        let is_new = |one: &&InstalledResource| !self.resources.contains_key(&one.own_key);
+        let is_there = |one: &&InstalledResource| {
+            self.resources.values().any(|row| one.spec.is_object(&row.api_version, &row.kind, &row.name))
+        };
+        let message = |one: &InstalledResource| {
+            let (kind, name) = (&one.spec.kind, &one.spec.name);
+            format!("the application has a {kind} {name} already, which is not of this installation: remove that first")
+        };
+        let there = after.resources.values().filter(is_new).filter(is_there);
+        there.map(|one| blocker("NAME_IN_USE", message(one))).collect()
     }
 
     /// The slug of a component that comes from a template, where another component has it already.

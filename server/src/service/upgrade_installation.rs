@@ -4,7 +4,7 @@ use crate::{
     actor::Actor,
     app::App,
     clock,
-    error::{Error, Result, UserError},
+    error::{Error, Result},
     graphql::id::encode_text,
     id::{InstallationId, TeamId, VersionId},
     operation::journal::{Lock, NewStep},
@@ -15,6 +15,7 @@ use crate::{
         claims, contents,
         dry_run::Taking,
         execute::{self, Executed, Observed},
+        make_anew,
         rollout::{Scope, blocker},
         state::{Side, version_ref},
         supplied::{Held, Supplied},
@@ -39,7 +40,7 @@ use ropeway_domain::{
     operation::OperationKind,
     plan::{Plan, PlanBasis, plan_digest},
     preflight::{Surroundings, Wanted, preflight},
-    upgrade::{UpgradeInput, UpgradeOutcome, upgrade},
+    upgrade::{AcceptError, UpgradeError, UpgradeInput, UpgradeOutcome, upgrade},
     validate,
 };
 use serde_json::json;
@@ -176,8 +177,8 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     let before = state.of_installation(&source.installation, Side::Desired);
     let at = state.version_ref(source.installation.version_id);
     let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
-    let mut outcome = {
-        let slug: Slug = state.application.slug.parse().map_err(Error::internal)?;
+    let slug: Slug = state.application.slug.parse().map_err(Error::internal)?;
+    let attempt = |accept: &BTreeSet<ChangeId>| {
         let mut taken = source.names_taken.clone();
         let mut component = |own: &Slug| {
             let name = cluster_name(&slug, own, |name| taken.contains(name));
@@ -196,12 +197,21 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
             target,
             target_ref: &version_ref(&source.target),
             selection: input.components.as_ref(),
-            accept: &input.accept,
+            accept,
             kept: &source.installation.kept_changes.0,
             supplied: &held.values,
         };
-        upgrade(&input, &mut fresh).map_err(|error| UserError::new("INVALID_CHOICE", error.to_string()))?
+        upgrade(&input, &mut fresh)
     };
+    // What the rules do not know may be about an object that the cluster cannot change.
+    let (outcome, rest) = match attempt(&input.accept) {
+        Err(UpgradeError::Accept(AcceptError::Unknown { ids })) => {
+            let rest = BTreeSet::from_iter(ids);
+            (attempt(&(&input.accept - &rest)), rest)
+        }
+        outcome => (outcome, BTreeSet::new()),
+    };
+    let mut outcome = outcome.map_err(|error| make_anew::invalid_choice(&error))?;
     state.take_over_removed(&mut outcome.after);
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
@@ -230,6 +240,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     let finished_jobs = scope.leave_finished_jobs(state, &desired);
     let mut blockers = observed.cluster_blockers();
     blockers.extend(outcome.blockers.iter().cloned());
+    blockers.extend(state.resources_in_the_way(&outcome.after));
     let specs: Vec<_> = desired.components.values().map(|one| one.spec.clone()).collect();
     let resources: Vec<_> = desired.resources.values().map(|one| one.spec.clone()).collect();
     for problem in validate::application(&specs, &resources) {
@@ -280,7 +291,9 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     };
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes).await?;
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
+    make_anew::check_accepted(&rest, &findings.made_anew)?;
+    outcome.changes.extend(findings.made_anew);
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();

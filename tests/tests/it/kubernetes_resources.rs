@@ -1,7 +1,7 @@
 //! Kubernetes resources besides the components: over an upgrade, its rollback, and when they are removed.
 
 use crate::{
-    both::on_both,
+    both::{on_both, on_playgrounds},
     small::{self, change_of, upgrade_to},
 };
 use anyhow::{Context as _, ensure};
@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 };
 use kube::Api;
 use ropeway::demo::{
-    acts::{Scene, compose, install, publish, rollback, upgrade},
+    acts::{Scene, compose, install, publish, rollback, sample, upgrade},
     client::{list, text},
 };
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
@@ -66,6 +66,34 @@ async fn an_upgrade_takes_resources_and_keeps_configuration(
     roll_back(&scene, &record).await?;
     ensure!(seen().await? == before, "rolled back again: {:?}", seen().await?);
     Ok(())
+}
+
+/// Two owners of one object would undo each other's changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_of_the_same_name_is_in_the_way_of_an_installation() -> anyhow::Result<()> {
+    const NAME: &str = "kubernetes_resources::a_resource_of_the_same_name_is_in_the_way_of_an_installation";
+    on_playgrounds(NAME, async |app, clusters| {
+        let scene = app.scene(clusters, "same-name").await?;
+        let application = small::application(&scene).await?;
+        small::add(&scene, &application, "web", json!({})).await?;
+        small::set_resource(&scene, &application, sample::network_policy()).await?;
+        let template = publish::create_template(&scene).await?;
+        let version = small::release(&scene, &application, &template, "1").await?;
+        let installed = small::install(&scene, small::for_a_new_team(&scene, &version)).await?;
+
+        let again = json!({
+            "versionId": version, "clusterId": scene.second_cluster, "teamId": installed.team,
+            "applicationId": installed.application,
+        });
+        let data = scene.client.ask(install::PLAN_INSTALLATION, json!({ "input": again })).await?;
+        let blockers = &data["planInstallation"]["blockers"];
+        ensure!(small::has_code(blockers, "NAME_IN_USE"), "{data}");
+        let error = small::refused(scene.client.change(install::INSTALL, again).await)?;
+        ensure!(error.has("NAME_IN_USE") && error.to_string().contains("NetworkPolicy"), "{error}");
+        scene.until_running(&installed.application).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Gives the application a NetworkPolicy, a ConfigMap and a Secret; the Secret's id.

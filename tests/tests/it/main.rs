@@ -12,6 +12,7 @@ mod foreign;
 mod jobs_and_volumes;
 mod kubernetes_resources;
 mod live;
+mod made_anew;
 mod main_job;
 mod migrations;
 mod owners;

@@ -157,7 +157,7 @@ impl Place {
             Some(library) => app.library_reach(library, cluster.id).await?,
             None => LibraryReach::Unchecked,
         };
-        let observed = Observed { state, team, live, library, library_reach, reached };
+        let observed = Observed { state, team, live, library, library_reach, reached, sealer: app.sealer.clone() };
         Ok(Self { observed, new_team, new_opening, is_new_application, slugs_taken, blockers })
     }
 }
