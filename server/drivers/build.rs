@@ -6,12 +6,13 @@ use std::{env, path::PathBuf};
 
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let root = manifest.parent().expect("the crate is a folder of the workspace").to_owned();
+    let root = manifest.ancestors().nth(2).expect("the crate is in server/ of the workspace").to_owned();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    for path in
-        ["Cargo.lock", "Cargo.toml", "domain/Cargo.toml", "domain/src", "drivers/build.rs", "drivers/component.rs"]
-    {
+    for path in ["Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
+    }
+    for path in ["domain/Cargo.toml", "domain/src", "drivers/build.rs", "drivers/component.rs"] {
+        println!("cargo::rerun-if-changed={}", root.join("server").join(path).display());
     }
     for path in ["kubernetes/Cargo.toml", "kubernetes/src", "sdk/Cargo.toml", "sdk/src", "wit/driver.wit"] {
         println!("cargo::rerun-if-changed={}", root.join("plugins").join(path).display());

@@ -6,7 +6,7 @@ use std::path::Path;
 /// `UPDATE=1 cargo test -p ropeway-drivers --test contract` writes it anew.
 #[test]
 fn the_published_schema_is_that_of_the_application_model() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/wit/application-model.schema.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/wit/application-model.schema.json");
     let schema = schemars::schema_for!(ApplicationModel);
     let schema = format!("{:#}\n", serde_json::to_value(&schema).unwrap());
     if std::env::var_os("UPDATE").is_some() {

@@ -28,8 +28,8 @@ pub type PgConn = AsyncPgConnection;
 /// A connection to SQLite.
 pub type SqliteConn = SyncConnectionWrapper<SqliteConnection>;
 
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
 /// Replicas that start at the same time migrate one after another.
 const MIGRATION_LOCK: i64 = 0x0072_6f70_6577_6179;

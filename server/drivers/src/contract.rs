@@ -6,7 +6,7 @@ use bindings::ropeway::driver::types as wire;
 /// Generated from the contract.
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
-        path: "../plugins/wit",
+        path: "../../plugins/wit",
         world: "pure-driver",
         imports: { default: trappable },
         exports: { default: async },
