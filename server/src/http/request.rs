@@ -7,6 +7,7 @@ use crate::{
     graphql::{self, Peer, limits::TIME_LIMIT},
     service::authenticate,
 };
+use async_graphql_axum::GraphQLResponse;
 use axum::{
     body::Bytes,
     extract::{ConnectInfo, FromRequest as _, Request, State, rejection::BytesRejection},
@@ -58,16 +59,8 @@ async fn answer(server: &Server, request: Request) -> Response {
     };
     let request = graphql::on_behalf_of(&server.app, actor, request);
     let request = if let Some(peer) = peer { request.data(peer) } else { request };
-    let response = server.schema.execute(request).await;
-    match serde_json::to_vec(&response) {
-        Ok(body) => {
-            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
-        }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "an answer could not be written");
-            failure(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "an internal error; it was logged")
-        }
-    }
+    let answer = GraphQLResponse::from(server.schema.execute(request).await);
+    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
 async fn actor(server: &Server, token: Option<&str>) -> Result<Option<Actor>, Error> {
