@@ -6,20 +6,26 @@ use crate::{
     app::App,
     error::{Error, Result, UserError},
     graphql::id::encode_text,
-    id::{ApplicationId, ComponentId, InstallationId},
+    id::{ApplicationId, ComponentId, InstallationId, VersionId},
     operation::feed::Topic,
-    service::{audit, authorize, execute, problems::Problems, state::ApplicationState},
+    service::{
+        audit, authorize, contents, execute,
+        problems::Problems,
+        state::{ApplicationState, Side},
+    },
     store::{
-        self, Conn, Instant, application, application_lock,
+        self, Conn, Instant, Stored, application, application_lock,
         cluster_object::{OwnerKey, of_owner},
         component::Component as ComponentRow,
+        installation::Installation,
         resource::KubernetesResource as ResourceRow,
         sealed_value::SealedValue,
     },
 };
 use ropeway_domain::{
-    Component, ComponentKey, Resource, Value,
+    Change, Component, ComponentKey, Resource, Value,
     access::TeamAction,
+    kept,
     model::InvalidManifest,
     validate::{self, Code, Problem},
 };
@@ -52,8 +58,8 @@ pub async fn begin(conn: &mut Conn, state: &ApplicationState, sealed: &[SealedVa
     Ok(())
 }
 
-/// The end of an edit inside its transaction: the installation that it touched has another desired state, and somebody
-/// did it.
+/// The end of an edit inside its transaction: the installation that it touched has another desired state, which may be
+/// what was kept back, and somebody did it.
 pub async fn end(
     conn: &mut Conn,
     actor: &Actor,
@@ -63,10 +69,28 @@ pub async fn end(
     installation: Option<InstallationId>,
 ) -> Result<()> {
     if let Some(row) = installation.and_then(|id| state.installations.iter().find(|row| row.id == id)) {
-        store::installation::update(conn, row).await?;
+        let kept_changes = Stored(still_kept(conn, state.id(), row).await?);
+        store::installation::update(conn, &Installation { kept_changes, ..row.clone() }).await?;
     }
     let object = Some(encode_text(state.id()));
     audit::done(conn, actor, now, action, Some(state.application.enterprise_id), object, None).await
+}
+
+/// What upgrades kept and is still a difference, after an edit.
+async fn still_kept(conn: &mut Conn, id: ApplicationId, installation: &Installation) -> Result<Vec<Change>> {
+    let kept = &installation.kept_changes.0;
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let application = application::find(conn, id).await?.ok_or(Error::NotFound("the application"))?;
+    let state = ApplicationState::load(conn, application).await?;
+    let at = state.version_ref(installation.version_id);
+    let at = at.ok_or_else(|| Error::internal("the version of an installation is missing"))?;
+    let ids: Vec<VersionId> = state.versions.keys().copied().collect();
+    let contents = contents::load(conn, &ids).await?;
+    let contents = contents.iter().map(|(id, content)| (*id, content)).collect();
+    let here = state.of_installation(installation, Side::Desired);
+    kept::still_kept(&here, &at, &contents, kept).map_err(Error::internal)
 }
 
 /// Tells those who follow the application, after the commit.
