@@ -16,7 +16,8 @@ pub(super) fn merge_process<V: Held>(
 ) {
     single(merge, "name", &Rule::NAMING, base.map(|side| &side.name), &target.name, &mut live.name);
     single(merge, "kind", &Rule::RECREATE, base.map(|side| &side.kind), &target.kind, &mut live.kind);
-    let sides = [base.map(|side| image(&side.image)), Some(image(&target.image)), Some(image(&live.image))];
+    let leaf = |of: &Image| image(merge.mode, of);
+    let sides = [base.map(|side| leaf(&side.image)), Some(leaf(&target.image)), Some(leaf(&live.image))];
     if decide(merge, "image", &Rule::TAKE, &sides) {
         live.image = target.image.clone();
     }
@@ -109,13 +110,13 @@ pub(super) fn single<T: serde::Serialize + Clone>(
     }
 }
 
-/// Images are the same where their digests are, wherever they come from.
-fn image(image: &Image) -> Leaf {
+/// Images are the same where their digests are, wherever they come from; but a deployment brings exactly what is desired.
+fn image(mode: Mode, image: &Image) -> Leaf {
     let shown = match image {
         Image::Library { repository, digest } => format!("{repository}@sha256:{}", &digest.hex()[..12]),
         Image::Reference { reference } => reference.clone(),
     };
-    match image.digest() {
+    match image.digest().filter(|_| mode != Mode::Replace) {
         Some(digest) => Leaf::new(&digest, shown),
         None => Leaf::new(image, shown),
     }
