@@ -118,8 +118,9 @@ fn invalid(about: About<'_>, status: &Status) -> Error {
         return Error::Replaced { object: about.object.to_owned(), recorded: None, found: None };
     }
     let immutable = |text: &str| IMMUTABLE.iter().any(|marker| text.contains(marker));
+    // Where something else is wrong as well, making it anew would not mend it.
     let is_immutable =
-        if causes.is_empty() { immutable(&status.message) } else { causes.iter().any(|c| immutable(&c.message)) };
+        if causes.is_empty() { immutable(&status.message) } else { causes.iter().all(|c| immutable(&c.message)) };
     if is_immutable { Error::Immutable { message, causes } } else { Error::Invalid { message, causes } }
 }
 

@@ -6,6 +6,7 @@ mod cluster;
 mod history;
 mod library;
 mod limits;
+mod lists;
 mod operation;
 mod page;
 mod people;

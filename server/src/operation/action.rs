@@ -9,7 +9,7 @@ use crate::{
 };
 use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
-    Component, ComponentKey, Digest, Resource, ResourceKey, SecretId, Value,
+    ChangeId, Component, ComponentKey, Digest, Resource, ResourceKey, SecretId, Value,
     rendering::{PLACEHOLDER, placeholder_of},
 };
 use ropeway_library::Platform;
@@ -114,6 +114,9 @@ pub struct PlannedObject {
     /// Whether fields of other managers are taken over: those that the plan listed.
     #[serde(default)]
     pub force: bool,
+    /// The change by which a person agreed that it is made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<ChangeId>,
 }
 
 /// How an object is applied.
@@ -307,6 +310,7 @@ mod tests {
                 mode: ApplyMode::Recreate { orphan: true },
                 wave: 1,
                 force: true,
+                accepted: None,
             }],
             await_healthy: true,
             deadline_seconds: 600,

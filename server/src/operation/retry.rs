@@ -2,11 +2,11 @@
 
 use super::{
     Action,
-    action::Effect,
+    action::{Delete, Effect},
     journal::{JournalError, NewStep},
 };
 use crate::store::step::Step;
-use ropeway_domain::{ComponentKey, ResourceKey, operation::StepState};
+use ropeway_domain::{ChangeId, ComponentKey, ResourceKey, operation::StepState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The steps that failed or never ran.
@@ -35,12 +35,7 @@ pub fn left(steps: &[Step]) -> Left {
     for step in unfinished(steps).filter(|step| step.component_key.is_none()) {
         match serde_json::from_slice(&step.action) {
             Ok(Action::Apply(apply)) => left.resources.extend(apply.owner_key.map(|key| ResourceKey(key.0))),
-            Ok(Action::Delete(delete)) => left.resources.extend(
-                delete
-                    .on_success
-                    .iter()
-                    .filter_map(|effect| if let Effect::ResourceGone(key) = effect { Some(*key) } else { None }),
-            ),
+            Ok(Action::Delete(delete)) => left.resources.extend(gone_resources(&delete)),
             _ => {}
         }
     }
@@ -49,9 +44,37 @@ pub fn left(steps: &[Step]) -> Left {
 
 /// Whether claims, and with them volumes, were to go.
 pub fn deletes_claims(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match serde_json::from_slice(&step.action) {
-        Ok(Action::Delete(delete)) => delete.objects.iter().any(|one| one.reference.kind == "PersistentVolumeClaim"),
-        _ => false,
+    steps
+        .iter()
+        .any(|step| matches!(serde_json::from_slice(&step.action), Ok(Action::Delete(delete)) if names_claim(&delete)))
+}
+
+/// The Kubernetes resources that are claims, were to go, and did not.
+pub fn doomed_claims(steps: &[Step]) -> BTreeSet<ResourceKey> {
+    let claims = unfinished(steps).filter_map(|step| match serde_json::from_slice(&step.action) {
+        Ok(Action::Delete(delete)) if names_claim(&delete) => Some(gone_resources(&delete).collect::<Vec<_>>()),
+        _ => None,
+    });
+    claims.flatten().collect()
+}
+
+/// The changes by which a person agreed that objects are made anew, in steps that failed or never ran.
+pub fn agreed(steps: &[Step]) -> BTreeSet<ChangeId> {
+    let objects = unfinished(steps).filter_map(|step| match serde_json::from_slice(&step.action) {
+        Ok(Action::Apply(apply)) => Some(apply.objects),
+        _ => None,
+    });
+    objects.flatten().filter_map(|object| object.accepted).collect()
+}
+
+fn names_claim(delete: &Delete) -> bool {
+    delete.objects.iter().any(|one| one.reference.kind == "PersistentVolumeClaim")
+}
+
+fn gone_resources(delete: &Delete) -> impl Iterator<Item = ResourceKey> {
+    delete.on_success.iter().filter_map(|effect| match effect {
+        Effect::ResourceGone(key) => Some(*key),
+        _ => None,
     })
 }
 
@@ -71,4 +94,91 @@ pub fn steps(steps: &[Step]) -> Result<Vec<NewStep>, JournalError> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock,
+        operation::action::{Apply, ApplyMode, DoomedObject, PlannedObject},
+        store::{Stored, Word},
+    };
+    use ropeway_clusters::ObjectRef;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    fn step(number: i64, state: StepState, action: &Action) -> Step {
+        Step {
+            operation_id: clock::new_id(),
+            number,
+            name: "do it".into(),
+            component_key: None,
+            component_name: None,
+            needs: Stored(BTreeSet::new()),
+            action: serde_json::to_vec(action).unwrap(),
+            state: Word(state),
+            attempts: 1,
+            error: None,
+            deadline_at: None,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    fn deletion(key: u128, kind: &str) -> Action {
+        Action::Delete(Delete {
+            cluster_id: clock::new_id(),
+            application_id: clock::new_id(),
+            objects: vec![DoomedObject {
+                reference: ObjectRef::namespaced("v1", kind, "north", "data"),
+                uid: "a".into(),
+                orphan: false,
+            }],
+            await_gone: true,
+            deadline_seconds: 60,
+            on_success: vec![Effect::ResourceGone(ResourceKey(Uuid::from_u128(key)))],
+        })
+    }
+
+    #[test]
+    fn only_claims_that_were_to_go_and_did_not_go_with_a_retry() {
+        let claim = "PersistentVolumeClaim";
+        let steps = [
+            step(1, StepState::Succeeded, &deletion(1, claim)),
+            step(2, StepState::Failed, &deletion(2, claim)),
+            step(3, StepState::Skipped, &deletion(3, "ConfigMap")),
+        ];
+        assert_eq!(doomed_claims(&steps), BTreeSet::from([ResourceKey(Uuid::from_u128(2))]));
+    }
+
+    #[test]
+    fn what_a_person_agreed_to_is_agreed_to_until_it_is_done() {
+        let change = |digit: &str| digit.repeat(32).parse::<ChangeId>().unwrap();
+        let apply = |id: &ChangeId| {
+            Action::Apply(Apply {
+                cluster_id: clock::new_id(),
+                namespace: "north".into(),
+                cluster_scoped: false,
+                application_id: clock::new_id(),
+                owner_key: None,
+                objects: vec![PlannedObject {
+                    manifest: json!({}),
+                    mode: ApplyMode::Recreate { orphan: false },
+                    wave: 0,
+                    force: false,
+                    accepted: Some(id.clone()),
+                }],
+                await_healthy: true,
+                deadline_seconds: 60,
+                on_success: Vec::new(),
+            })
+        };
+        let steps = [
+            step(1, StepState::Succeeded, &apply(&change("a"))),
+            step(2, StepState::Failed, &apply(&change("b"))),
+            step(3, StepState::Skipped, &apply(&change("c"))),
+        ];
+        assert_eq!(agreed(&steps), BTreeSet::from([change("b"), change("c")]));
+    }
 }

@@ -56,12 +56,16 @@ struct Decided {
     steps: Vec<NewStep>,
     /// Jobs that are as desired without being run again.
     finished_jobs: Vec<Component<Value>>,
+    /// What was accepted and is not offered.
+    unknown: BTreeSet<ChangeId>,
 }
 
 /// What deploying would change.
 pub async fn plan(app: &App, actor: &Actor, input: &Deploy) -> Result<Plan> {
     let observed = Observed::of(app, actor, input.application_id, TeamAction::View).await?;
-    Ok(decide(app, &observed, input).await?.plan)
+    let decided = decide(app, &observed, input).await?;
+    make_anew::check_accepted(&decided.plan, &decided.unknown)?;
+    Ok(decided.plan)
 }
 
 /// Deploys. Without a named plan the current one is executed.
@@ -79,6 +83,9 @@ pub async fn deploy_application(app: &App, actor: &Actor, input: &Deploy) -> Res
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;
+        if input.retry_of.is_none() {
+            make_anew::check_accepted(&decided.plan, &decided.unknown)?;
+        }
         commit(app, actor, &observed, input, decided).await
     })
     .await
@@ -149,7 +156,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
             .filter(|(key, row)| row.desired.is_none() && chosen(Owner::Resource(**key)))
             .map(|(key, _)| *key)
             .collect(),
-        delete_volumes: false,
+        ..Scope::default()
     };
 
     let finished_jobs = scope.leave_finished_jobs(state, &desired);
@@ -162,7 +169,8 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     }
     let revision = execute::revision(state.application.generation + 1, None);
     let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything, &input.accept).await?;
-    make_anew::check_accepted(&input.accept, &findings.made_anew)?;
+    let unknown = make_anew::unknown(&input.accept, &findings.made_anew);
+    let made_anew: Vec<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     changes.extend(findings.made_anew);
     let found = check(observed, &desired, &deployed, &scope).await?;
     blockers.extend(rollout.blockers.iter().cloned());
@@ -192,7 +200,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         selection: selection.clone(),
         accepted: input.accept.clone(),
         supplied: BTreeSet::new(),
-        live_fields: json!({ "warnings": warnings, "taken": rollout.taken }),
+        live_fields: json!({ "warnings": warnings, "taken": rollout.taken, "madeAnew": made_anew }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -203,7 +211,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         steps: execute::shown(&steps),
         asks: Vec::new(),
     };
-    Ok(Decided { plan, steps, finished_jobs })
+    Ok(Decided { plan, steps, finished_jobs, unknown })
 }
 
 /// Whether the cluster can take what is new.

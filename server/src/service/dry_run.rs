@@ -7,6 +7,7 @@
 use crate::{
     clusters::cluster_error,
     error::Result,
+    operation::action::secrets_in,
     service::{
         execute::Observed,
         keep_storage::MadeAnew,
@@ -20,7 +21,7 @@ use ropeway_clusters::{
     DryRun, Error as ClusterError, FieldConflict, Scope as Reach, field, label, labels, remove_field, replace_field,
     uid,
 };
-use ropeway_domain::{Change, ChangeId, plan::Blocker, rendering::placeholder_of};
+use ropeway_domain::{Change, ChangeId, SecretId, plan::Blocker, rendering::placeholder_of};
 use ropeway_drivers::Manifest;
 use serde_json::Value as Json;
 use std::collections::{BTreeSet, HashMap};
@@ -91,6 +92,8 @@ pub async fn dry_run(
         });
     }
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
+    // Secrets that were there before this plan.
+    let known: BTreeSet<SecretId> = before.iter().flatten().flat_map(|manifest| secrets_in(&manifest.object)).collect();
     let mut findings = Findings::default();
     for (index, answer) in answers {
         let name = name_of(&rollout.manifests[index].object);
@@ -116,9 +119,13 @@ pub async fn dry_run(
         if let (Some(refusal @ ClusterError::Immutable { .. }), Some(live)) = (&answer.refused, &answer.live_before)
             && !rollout.made_anew.contains_key(&index)
         {
-            match make_anew::answer(&rollout.manifests[index], live, refusal, accept) {
+            let manifest = &rollout.manifests[index];
+            match make_anew::answer(manifest, live, refusal, accept, &known) {
                 Answer::Agreed(change) => {
-                    rollout.made_anew.insert(index, MadeAnew::Agreed);
+                    let keeps_pods = manifest.object["kind"] == "StatefulSet";
+                    let how = if keeps_pods { MadeAnew::AgreedKeepsPods } else { MadeAnew::Agreed };
+                    rollout.made_anew.insert(index, how);
+                    rollout.agreed.insert(index, change.id.clone());
                     findings.made_anew.push(change);
                 }
                 Answer::Asked(change, blocker) => {
@@ -137,11 +144,14 @@ pub async fn dry_run(
         }));
         match answer.refused {
             None | Some(ClusterError::NamespaceMissing { .. }) => {}
+            Some(error @ ClusterError::Immutable { .. }) if answer.live_before.is_none() => {
+                findings.blockers.push(blocker("IMMUTABLE", format!("{name}: {error}")));
+            }
             Some(ClusterError::Immutable { .. }) => {
                 let pods = match made_anew {
                     Some(MadeAnew::KeepsPods) => "its pods run on",
                     Some(MadeAnew::ReplacesPods) => "its pods lack a volume and are replaced one after another",
-                    Some(MadeAnew::Agreed) | None => continue,
+                    Some(MadeAnew::Agreed | MadeAnew::AgreedKeepsPods) | None => continue,
                 };
                 findings.warnings.push(format!("{name} is made anew, since its claim templates change; {pods}"));
             }
@@ -178,6 +188,8 @@ fn settle(
         let may_leave = taking == Taking::Changes || path == REPLICAS;
         let live = answer.live_before.as_ref().and_then(|live| field(live, shown));
         let mut leave = || match live {
+            // What is in a Secret is copied nowhere.
+            Some(_) if is_made_anew && is_secret => false,
             Some(live) if is_made_anew => replace_field(object, path, live.clone()),
             _ => remove_field(object, path),
         };

@@ -31,8 +31,17 @@ pub enum MadeAnew {
     /// The claim templates of a StatefulSet change; its pods lack a volume and end one after another, since volumes
     /// cannot be added to a pod.
     ReplacesPods,
-    /// A person agreed. What belongs to it ends with it.
+    /// A person agreed. What belongs to it ends with it, but for the pods of a StatefulSet.
     Agreed,
+    /// As agreed, for a StatefulSet.
+    AgreedKeepsPods,
+}
+
+impl MadeAnew {
+    /// Whether what the object owns stays when it goes, to belong to the new one.
+    pub fn keeps_pods(self) -> bool {
+        self != Self::Agreed
+    }
 }
 
 /// What of an object's storage changes.

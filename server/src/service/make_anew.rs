@@ -4,15 +4,16 @@
 use crate::{
     error::{Error, Result, UserError},
     service::{
-        dry_run::{identity, name_of, shown},
+        dry_run::{identity, name_of},
         rollout::blocker,
     },
 };
 use ropeway_clusters::{Error as ClusterError, uid};
 use ropeway_domain::{
-    Change, ChangeId,
+    Change, ChangeId, SecretId,
     change::{ChangeKind, Decision, Owner as ChangeOwner},
-    plan::Blocker,
+    plan::{Blocker, Plan},
+    rendering::placeholder_of,
     upgrade::AcceptError,
 };
 use ropeway_drivers::{Manifest, Owner};
@@ -30,25 +31,34 @@ pub enum Answer {
 }
 
 /// What becomes of an object, for which the cluster gave a reason to refuse it.
-pub fn answer(manifest: &Manifest, live: &Json, refusal: &ClusterError, accept: &BTreeSet<ChangeId>) -> Answer {
+/// `known` are the secrets that were there before this plan: what it generates differs each time it is made.
+pub fn answer(
+    manifest: &Manifest,
+    live: &Json,
+    refusal: &ClusterError,
+    accept: &BTreeSet<ChangeId>,
+    known: &BTreeSet<SecretId>,
+) -> Answer {
     let name = name_of(&manifest.object);
     let owner = match manifest.owner {
         Owner::Component(key) => Some(ChangeOwner::Component(key)),
         Owner::Resource(key) => Some(ChangeOwner::Resource(key)),
         Owner::Application => None,
     };
-    let Some(owner) = owner.filter(|_| !holds_data(&manifest.object)) else {
-        let message = format!("{name} would have to be made anew, which would lose what is in it: {refusal}");
+    let Some(owner) = owner.filter(|_| !may_hold_data(&manifest.object)) else {
+        let message = format!("{name} would have to be made anew, and what belongs to it might be lost: {refusal}");
         return Answer::Impossible(blocker("IMMUTABLE", message));
     };
     let (_, kind, of) = identity(&manifest.object);
     let path = format!("{kind}/{of}");
-    let id = ChangeId::of(owner, &path, ChangeKind::Update, &uid(live), &content(&manifest.object));
+    let id = ChangeId::of(owner, &path, ChangeKind::Update, &uid(live), &content(&manifest.object, known));
     let is_agreed = accept.contains(&id);
+    let others = added_by_others(&manifest.object, live);
+    let lost = if others.is_empty() { String::new() } else { format!(" without {}, of others", others.join(", ")) };
     let (decision, reason) = if is_agreed {
-        (Decision::Apply, format!("{refusal}; it is deleted and made anew; accepted"))
+        (Decision::Apply, format!("{refusal}; it is deleted and made anew{lost}; accepted"))
     } else {
-        (Decision::Keep, format!("{refusal}; it has to be deleted and made anew, which is done once accepted"))
+        (Decision::Keep, format!("{refusal}; it has to be deleted and made anew{lost}, which is done once accepted"))
     };
     let message = format!("{name} has to be made anew; accept the change {id} for that: {refusal}");
     let change = Change {
@@ -65,11 +75,18 @@ pub fn answer(manifest: &Manifest, live: &Json, refusal: &ClusterError, accept: 
     if is_agreed { Answer::Agreed(change) } else { Answer::Asked(change, blocker("IMMUTABLE", message)) }
 }
 
-/// Refuses acceptances of what neither the rules of delivery nor the cluster offered.
-pub fn check_accepted(rest: &BTreeSet<ChangeId>, offered: &[Change]) -> Result<()> {
+/// What was accepted and neither the rules of delivery nor the cluster offered.
+pub fn unknown(rest: &BTreeSet<ChangeId>, offered: &[Change]) -> BTreeSet<ChangeId> {
     let is_offered = |id: &&ChangeId| offered.iter().any(|change| change.id == **id);
-    let ids: Vec<ChangeId> = rest.iter().filter(|id| !is_offered(id)).cloned().collect();
-    if ids.is_empty() { Ok(()) } else { Err(invalid_choice(&AcceptError::Unknown { ids })) }
+    rest.iter().filter(|id| !is_offered(id)).cloned().collect()
+}
+
+/// Refuses a plan with acceptances of what it does not offer. What stands in the way is told first: it may be the reason.
+pub fn check_accepted(plan: &Plan, unknown: &BTreeSet<ChangeId>) -> Result<()> {
+    if unknown.is_empty() || !plan.blockers.is_empty() {
+        return Ok(());
+    }
+    Err(invalid_choice(&AcceptError::Unknown { ids: unknown.iter().cloned().collect() }))
 }
 
 /// The answer to a choice that the plan does not allow.
@@ -77,16 +94,45 @@ pub fn invalid_choice(error: &dyn std::error::Error) -> Error {
     UserError::new("INVALID_CHOICE", error.to_string()).into()
 }
 
-/// Deleting a claim deletes its volume.
-fn holds_data(object: &Json) -> bool {
-    object["kind"] == "PersistentVolumeClaim"
+/// Deleting a claim deletes its volume, and nobody knows what else an object of a custom kind has: its operator may
+/// delete what it owns.
+fn may_hold_data(object: &Json) -> bool {
+    let (api_version, kind, _) = identity(object);
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let is_built_in = !group.contains('.') || group.ends_with(".k8s.io");
+    kind == "PersistentVolumeClaim" || !is_built_in
 }
 
-/// What an object says, without what says something else with every plan: labels, and values that are generated.
-fn content(object: &Json) -> Json {
-    let mut content = shown(object, None);
+/// What others added to an object, by names: it is not made anew with it.
+fn added_by_others(object: &Json, live: &Json) -> Vec<String> {
+    let mut added = Vec::new();
+    for (pointer, more) in [("/data", Some("/stringData")), ("/binaryData", None), ("/metadata/annotations", None)] {
+        let wanted = |name: &String| {
+            let at = [Some(pointer), more];
+            at.into_iter().flatten().any(|pointer| object.pointer(pointer).is_some_and(|of| of.get(name).is_some()))
+        };
+        let names = live.pointer(pointer).and_then(Json::as_object).into_iter().flat_map(|entries| entries.keys());
+        // What the controllers of Kubernetes note comes back by itself.
+        let names = names.filter(|name| !wanted(name) && !name.contains("kubernetes.io/"));
+        added.extend(names.map(|name| format!("{}/{name}", &pointer[1..])));
+    }
+    added
+}
+
+/// What an object says, without what says something else with every plan: labels, values that are generated, and what
+/// is hashed from them.
+fn content(object: &Json, known: &BTreeSet<SecretId>) -> Json {
+    let mut content = object.clone();
     if let Some(metadata) = content.get_mut("metadata").and_then(Json::as_object_mut) {
         metadata.remove("labels");
+    }
+    if let Some(annotations) = content.pointer_mut("/spec/template/metadata/annotations").and_then(Json::as_object_mut)
+    {
+        annotations.remove("ropeway.dev/content");
+    }
+    if let Some(entries) = content.get_mut("stringData").and_then(Json::as_object_mut) {
+        let is_new = |entry: &Json| entry.as_str().and_then(placeholder_of).is_some_and(|id| !known.contains(&id));
+        entries.values_mut().filter(|entry| is_new(entry)).for_each(|entry| *entry = Json::Null);
     }
     content
 }
@@ -94,7 +140,7 @@ fn content(object: &Json) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ropeway_domain::{ComponentKey, ResourceKey, SecretId, rendering::placeholder};
+    use ropeway_domain::{ComponentKey, Digest, ResourceKey, rendering::placeholder};
     use ropeway_drivers::ApplyMode;
     use serde_json::json;
     use uuid::Uuid;
@@ -118,8 +164,12 @@ mod tests {
     }
 
     fn asked(manifest: &Manifest, uid: &str) -> ChangeId {
+        asked_knowing(manifest, uid, &BTreeSet::new())
+    }
+
+    fn asked_knowing(manifest: &Manifest, uid: &str, known: &BTreeSet<SecretId>) -> ChangeId {
         let live = json!({ "metadata": { "uid": uid } });
-        match answer(manifest, &live, &refusal(), &BTreeSet::new()) {
+        match answer(manifest, &live, &refusal(), &BTreeSet::new(), known) {
             Answer::Asked(change, blocker) => {
                 assert_eq!((change.decision, blocker.code.as_str()), (Decision::Keep, "IMMUTABLE"));
                 assert!(blocker.message.contains(change.id.as_str()), "{}", blocker.message);
@@ -137,12 +187,13 @@ mod tests {
         assert_ne!(asked(&settings("debug", "1"), "b"), id, "it is another object by now");
 
         let live = json!({ "metadata": { "uid": "a" } });
-        let agreed = answer(&settings("debug", "1"), &live, &refusal(), &BTreeSet::from([id.clone()]));
+        let agreed =
+            answer(&settings("debug", "1"), &live, &refusal(), &BTreeSet::from([id.clone()]), &BTreeSet::new());
         assert!(matches!(agreed, Answer::Agreed(change) if change.id == id && change.decision == Decision::Apply));
     }
 
     #[test]
-    fn a_generated_value_does_not_make_it_another_change() {
+    fn a_value_that_is_generated_now_does_not_make_it_another_change() {
         let secret = |id: u128| {
             let value = placeholder(SecretId(Uuid::from_u128(id)));
             let object = json!({
@@ -152,30 +203,57 @@ mod tests {
             manifest(Owner::Component(ComponentKey(Uuid::from_u128(1))), object)
         };
         assert_eq!(asked(&secret(1), "a"), asked(&secret(2), "a"));
+        let stored = [1, 2].map(|id| SecretId(Uuid::from_u128(id))).into();
+        let [one, other] = [1, 2].map(|id| asked_knowing(&secret(id), "a", &stored));
+        assert_ne!(one, other, "these values are there, and are two");
     }
 
     #[test]
-    fn what_holds_data_or_is_shared_is_never_made_anew() {
-        let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "data" } });
-        let claim = manifest(Owner::Resource(ResourceKey(Uuid::from_u128(1))), claim);
+    fn what_may_hold_data_or_is_shared_is_never_made_anew() {
+        let resource = |api_version: &str, kind: &str| {
+            let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": "data" } });
+            manifest(Owner::Resource(ResourceKey(Uuid::from_u128(1))), object)
+        };
         let shared = Manifest { owner: Owner::Application, ..settings("debug", "1") };
-        for manifest in [claim, shared] {
+        for manifest in [resource("v1", "PersistentVolumeClaim"), resource("db.example.org/v1", "Database"), shared] {
             let live = json!({ "metadata": { "uid": "a" } });
-            let answer = answer(&manifest, &live, &refusal(), &BTreeSet::new());
+            let answer = answer(&manifest, &live, &refusal(), &BTreeSet::new(), &BTreeSet::new());
             assert!(matches!(answer, Answer::Impossible(blocker) if blocker.code == "IMMUTABLE"));
         }
+        asked(&resource("networking.k8s.io/v1", "Ingress"), "a");
     }
 
     #[test]
-    fn an_acceptance_of_what_is_not_offered_is_refused() {
-        let Answer::Asked(change, _) =
-            answer(&settings("debug", "1"), &json!({ "metadata": { "uid": "a" } }), &refusal(), &BTreeSet::new())
-        else {
-            panic!("it is not asked for")
-        };
+    fn what_others_added_is_named() {
+        let live = json!({
+            "metadata": { "annotations": { "deployment.kubernetes.io/revision": "1", "owner": "ann" } },
+            "data": { "level": "info", "extra": "x" },
+        });
+        assert_eq!(
+            added_by_others(&settings("debug", "1").object, &live),
+            ["data/extra", "metadata/annotations/owner"]
+        );
+    }
+
+    #[test]
+    fn an_acceptance_of_what_is_not_offered_is_refused_unless_something_stands_in_the_way() {
+        let live = json!({ "metadata": { "uid": "a" } });
+        let answer = answer(&settings("debug", "1"), &live, &refusal(), &BTreeSet::new(), &BTreeSet::new());
+        let Answer::Asked(change, blocker) = answer else { panic!("it is not asked for") };
         let rest = BTreeSet::from([change.id.clone()]);
-        assert!(check_accepted(&rest, &[change]).is_ok());
-        let refused = check_accepted(&rest, &[]);
+        assert_eq!(unknown(&rest, &[change]), BTreeSet::new());
+        let unknown = unknown(&rest, &[]);
+        let plan = |blockers| Plan {
+            digest: Digest::of(b""),
+            blockers,
+            warnings: Vec::new(),
+            changes: Vec::new(),
+            left: Vec::new(),
+            steps: Vec::new(),
+            asks: Vec::new(),
+        };
+        let refused = check_accepted(&plan(Vec::new()), &unknown);
         assert!(matches!(refused, Err(Error::Invalid(errors)) if errors[0].code == "INVALID_CHOICE"));
+        assert!(check_accepted(&plan(vec![blocker]), &unknown).is_ok());
     }
 }

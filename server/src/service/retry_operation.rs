@@ -27,7 +27,6 @@ use ropeway_domain::{
     access::{EnterpriseAction, TeamAction},
     operation::OperationKind,
 };
-use std::collections::BTreeSet;
 
 /// Begins an operation that does what another one did not; none where a deletion had nothing left to delete, and is done.
 pub async fn retry_operation(app: &App, actor: &Actor, id: OperationId) -> Result<Option<Operation>> {
@@ -78,7 +77,7 @@ async fn deploy(app: &App, actor: &Actor, failed: &Operation, steps: &[Step]) ->
         application_id,
         component_ids: Some(ids),
         resources: left.resources,
-        accept: BTreeSet::new(),
+        accept: failed_steps::agreed(steps),
         plan_digest: None,
         progress_deadline_seconds: None,
         retry_of: Some(failed.id),

@@ -94,7 +94,8 @@ fn unfinished(state: &ApplicationState, installation: &Installation, record: Opt
     let is_wanted = |key: &ResourceKey| state.resources.get(key).is_some_and(|row| row.desired.is_some());
     let (components, gone_components) = left.components.into_iter().chain(of_record).partition(is_desired);
     let (resources, gone_resources) = left.resources.into_iter().partition(is_wanted);
-    Scope { components, resources, gone_components, gone_resources, delete_volumes: retry::deletes_claims(steps) }
+    let doomed_claims = retry::doomed_claims(steps);
+    Scope { components, resources, gone_components, gone_resources, delete_volumes: false, doomed_claims }
 }
 
 /// The outcomes of a record, once Jobs count that ran already as they are desired.
@@ -136,7 +137,8 @@ async fn again(
     let desired = state.whole(Side::Desired);
     let finished_jobs = scope.leave_finished_jobs(state, &desired);
     let revision = execute::revision(installation.generation + 1, Some(installation.id));
-    let accepted = record.map(|record| record.request.0.accepted.clone()).unwrap_or_default();
+    let mut accepted = record.map(|record| record.request.0.accepted.clone()).unwrap_or_default();
+    accepted.extend(retry::agreed(steps));
     let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &accepted).await?;
     let mut blockers = observed.cluster_blockers();
     blockers.extend(rollout.blockers.iter().cloned());

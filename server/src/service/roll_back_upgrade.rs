@@ -26,7 +26,7 @@ use crate::{
     },
 };
 use ropeway_domain::{
-    ChangeId, ComponentKey, Digest,
+    Change, ChangeId, ComponentKey, Decision, Digest,
     access::TeamAction,
     installed::Installed,
     model::WorkloadKind,
@@ -62,6 +62,10 @@ struct Decided {
     deadline: u32,
     /// Jobs that are as desired without being run again, by own key.
     finished_jobs: BTreeSet<ComponentKey>,
+    /// What was accepted and is not offered.
+    unknown: BTreeSet<ChangeId>,
+    /// The changes that make an object anew.
+    made_anew: BTreeSet<ChangeId>,
 }
 
 /// What a rollback rests on.
@@ -75,7 +79,9 @@ struct Source {
 /// What a rollback would change, and what it would leave.
 pub async fn plan(app: &App, actor: &Actor, input: &RollBack) -> Result<Plan> {
     let (observed, source) = observe(app, actor, input, TeamAction::View).await?;
-    Ok(decide(app, &observed, &source, input).await?.plan)
+    let decided = decide(app, &observed, &source, input).await?;
+    make_anew::check_accepted(&decided.plan, &decided.unknown)?;
+    Ok(decided.plan)
 }
 
 /// Rolls back. Without a named plan the current one is made, recorded and executed.
@@ -93,6 +99,7 @@ pub async fn roll_back_upgrade(app: &App, actor: &Actor, input: &RollBack) -> Re
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;
+        make_anew::check_accepted(&decided.plan, &decided.unknown)?;
         commit(app, Some(actor), &observed, &source, input, decided, Lock::Free).await
     })
     .await
@@ -106,7 +113,7 @@ pub async fn roll_back_failed(app: &App, record_id: RecordId, held_by: Operation
     let Some(application) = application::find(&mut conn, record.application_id).await? else { return Ok(None) };
     let newest = newer(&mut conn, &record).await?;
     let observed = Observed::load(app, conn, application).await?;
-    let input = RollBack {
+    let mut input = RollBack {
         record_id,
         accept: BTreeSet::new(),
         plan_digest: None,
@@ -114,7 +121,17 @@ pub async fn roll_back_failed(app: &App, record_id: RecordId, held_by: Operation
         progress_deadline_seconds: i32::try_from(record.request.0.progress_deadline_seconds).ok(),
     };
     let source = Source { record, installation, newest };
-    let decided = decide(app, &observed, &source, &input).await?;
+    let mut decided = decide(app, &observed, &source, &input).await?;
+    // What a person agreed to make anew on the way there may be made anew on the way back.
+    let was_agreed = |change: &&Change| {
+        let is_it = |one: &&Change| one.owner_name == change.owner_name && one.path == change.path;
+        source.record.changes.0.iter().filter(is_it).any(|one| one.decision == Decision::Apply)
+    };
+    let asked = decided.plan.changes.iter().filter(|change| decided.made_anew.contains(&change.id));
+    input.accept = asked.filter(was_agreed).map(|change| change.id.clone()).collect();
+    if !input.accept.is_empty() {
+        decided = decide(app, &observed, &source, &input).await?;
+    }
     execute::check_executable(&decided.plan)?;
     match commit(app, None, &observed, &source, &input, decided, Lock::HandedOverBy(held_by)).await? {
         Executed::Begun { operation, .. } => Ok(Some(operation)),
@@ -204,8 +221,10 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
     let mut blockers = observed.cluster_blockers();
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
     let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
-    make_anew::check_accepted(&rest, &findings.made_anew)?;
+    let unknown = make_anew::unknown(&rest, &findings.made_anew);
+    let made_anew: BTreeSet<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     outcome.changes.extend(findings.made_anew);
+    blockers.extend(state.resources_in_the_way(&outcome.after));
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();
@@ -232,7 +251,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         selection: None,
         accepted: input.accept.clone(),
         supplied: BTreeSet::new(),
-        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken }),
+        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken, "madeAnew": &made_anew }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -243,7 +262,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         steps: execute::shown(&steps),
         asks: Vec::new(),
     };
-    Ok(Decided { plan, steps, outcome, before, deadline, finished_jobs })
+    Ok(Decided { plan, steps, outcome, before, deadline, finished_jobs, unknown, made_anew })
 }
 
 async fn commit(

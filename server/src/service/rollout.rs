@@ -18,7 +18,7 @@ use crate::{
 };
 use ropeway_clusters::ObjectRef;
 use ropeway_domain::{
-    Component, ComponentKey, Resource, ResourceKey, Value,
+    ChangeId, Component, ComponentKey, Resource, ResourceKey, Value,
     graph::GraphError,
     installed::Installed,
     model::WorkloadKind,
@@ -26,7 +26,7 @@ use ropeway_domain::{
     render::{RenderContext, RenderError, application_model},
     rendering::ApplicationNaming,
 };
-use ropeway_drivers::{CallError, Diagnostic, Manifest, Owner, RenderRequest, Severity};
+use ropeway_drivers::{ApplyMode as Wanted, CallError, Diagnostic, Manifest, Owner, RenderRequest, Severity};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,8 @@ pub struct Rollout {
     pub taken: Vec<TakenField>,
     /// The places, among the manifests, of objects that are made anew, and why.
     pub made_anew: BTreeMap<usize, MadeAnew>,
+    /// The changes by which a person agreed to that, by the same places.
+    pub agreed: BTreeMap<usize, ChangeId>,
 }
 
 /// A field that is taken over from another manager. A plan rests on it.
@@ -69,6 +71,8 @@ pub struct Scope {
     pub gone_resources: BTreeSet<ResourceKey>,
     /// Whether claims of what is deleted go as well.
     pub delete_volumes: bool,
+    /// Kubernetes resources that are claims and whose own deletion was accepted.
+    pub doomed_claims: BTreeSet<ResourceKey>,
 }
 
 impl Scope {
@@ -244,7 +248,7 @@ fn deletions(
             Some((group(text("/apiVersion")?), text("/kind")?, text("/metadata/name")?))
         })
         .collect();
-    let doomed = |owner: uuid::Uuid, all: bool| -> Vec<DoomedObject> {
+    let doomed = |owner: uuid::Uuid, all: bool, claims: bool| -> Vec<DoomedObject> {
         live.iter()
             .rev()
             .filter(|object| object.owner_key == Some(OwnerKey::new(owner)))
@@ -254,7 +258,7 @@ fn deletions(
             .filter(|object| {
                 // A Job that ran stays: it is the record of what it did.
                 let claim = object.kind == "PersistentVolumeClaim";
-                if all { scope.delete_volumes || !claim } else { !claim && object.kind != "Job" }
+                if all { claims || !claim } else { !claim && object.kind != "Job" }
             })
             .map(|object| DoomedObject {
                 reference: ObjectRef::namespaced(&object.api_version, &object.kind, &object.namespace, &object.name),
@@ -275,7 +279,7 @@ fn deletions(
     };
     let everything: BTreeSet<u32> = (1..=u32::try_from(steps.len()).unwrap_or(u32::MAX)).collect();
     for key in &scope.components {
-        let left = doomed(key.0, false);
+        let left = doomed(key.0, false, false);
         if let Some(component) = desired.components.get(key).filter(|_| !left.is_empty()) {
             let name = format!("delete what {} has no more", component.spec.name);
             let of = Some((*key, component.spec.name.clone()));
@@ -285,14 +289,13 @@ fn deletions(
     let mut before = everything.clone();
     for key in ended_first(state, &scope.gone_components) {
         let Some(row) = state.components.get(&key) else { continue };
-        let action = delete(doomed(key.0, true), vec![Effect::ComponentGone(key)]);
+        let action = delete(doomed(key.0, true, scope.delete_volumes), vec![Effect::ComponentGone(key)]);
         let number = push(steps, format!("delete {}", row.name), Some((key, row.name.clone())), before.clone(), action);
         before.insert(number);
     }
     for key in &scope.gone_resources {
         let Some(row) = state.resources.get(key) else { continue };
-        let keeps = row.kind == "PersistentVolumeClaim" && !scope.delete_volumes;
-        let objects = if keeps { Vec::new() } else { doomed(key.0, true) };
+        let objects = doomed(key.0, true, scope.delete_volumes || scope.doomed_claims.contains(key));
         let action = delete(objects, vec![Effect::ResourceGone(*key)]);
         push(steps, format!("delete {} {}", row.kind, row.name), None, before.clone(), action);
     }
@@ -332,14 +335,14 @@ fn push(
 
 fn planned(manifest: &Manifest, index: usize, rollout: &Rollout) -> PlannedObject {
     let takes_over = rollout.taken.iter().any(|taken| taken.manifest == index);
-    use ropeway_drivers::ApplyMode as Wanted;
     let mode = match (rollout.made_anew.get(&index), manifest.mode) {
-        (Some(why), _) => ApplyMode::Recreate { orphan: *why != MadeAnew::Agreed },
+        (Some(why), _) => ApplyMode::Recreate { orphan: why.keeps_pods() },
         (None, Wanted::CreateOnly) => ApplyMode::CreateOnly,
         // Making anew needs a person's agreement, which is a change of its own.
         (None, Wanted::ServerSideApply | Wanted::RecreateOnImmutable) => ApplyMode::ServerSideApply,
     };
-    PlannedObject { manifest: manifest.object.clone(), mode, wave: manifest.wave, force: takes_over }
+    let accepted = rollout.agreed.get(&index).cloned();
+    PlannedObject { manifest: manifest.object.clone(), mode, wave: manifest.wave, force: takes_over, accepted }
 }
 
 /// Whether a manifest belongs to what a rollout is about.

@@ -91,12 +91,16 @@ struct Decided {
     deadline: u32,
     /// Jobs that are as desired without being run again, by own key.
     finished_jobs: BTreeSet<ComponentKey>,
+    /// What was accepted and is not offered.
+    unknown: BTreeSet<ChangeId>,
 }
 
 /// What an upgrade would change, keep and offer.
 pub async fn plan(app: &App, actor: &Actor, input: &Upgrade) -> Result<Plan> {
     let (observed, source) = observe(app, actor, input, TeamAction::View).await?;
-    Ok(decide(app, &observed, &source, input).await?.plan)
+    let decided = decide(app, &observed, &source, input).await?;
+    make_anew::check_accepted(&decided.plan, &decided.unknown)?;
+    Ok(decided.plan)
 }
 
 /// Upgrades. Without a named plan the current one is made, recorded and executed.
@@ -114,6 +118,7 @@ pub async fn upgrade_installation(app: &App, actor: &Actor, input: &Upgrade) -> 
             return Ok(Executed::Stale(decided.plan));
         }
         execute::check_executable(&decided.plan)?;
+        make_anew::check_accepted(&decided.plan, &decided.unknown)?;
         commit(app, actor, &observed, &source, input, decided).await
     })
     .await
@@ -227,12 +232,14 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     let edits = pending_edits(state, &scope);
     let unfinished = source.unfinished.iter().filter(is_chosen);
     scope.components.extend(outcome.apply.iter().chain(unfinished).filter_map(own));
-    // What is deleted here is what a person accepted the deletion of, one by one: claims as well.
-    scope.delete_volumes = true;
     for key in &outcome.apply_resources {
         match (outcome.after.resources.get(key), before.resources.get(key)) {
             (Some(resource), _) => _ = scope.resources.insert(resource.own_key),
-            (None, Some(resource)) => _ = scope.gone_resources.insert(resource.own_key),
+            // A person accepted its deletion: also where it is a claim.
+            (None, Some(resource)) => {
+                scope.gone_resources.insert(resource.own_key);
+                scope.doomed_claims.insert(resource.own_key);
+            }
             (None, None) => {}
         }
     }
@@ -292,7 +299,8 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
     let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
-    make_anew::check_accepted(&rest, &findings.made_anew)?;
+    let unknown = make_anew::unknown(&rest, &findings.made_anew);
+    let made_anew: Vec<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     outcome.changes.extend(findings.made_anew);
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
@@ -321,7 +329,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         selection: input.components.clone(),
         accepted: input.accept.clone(),
         supplied: held.values.keys().cloned().collect(),
-        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken }),
+        live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken, "madeAnew": made_anew }),
     };
     let plan = Plan {
         digest: plan_digest(&basis),
@@ -332,7 +340,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         steps: execute::shown(&steps),
         asks: outcome.asks.clone(),
     };
-    Ok(Decided { plan, steps, outcome, before, held, deadline, finished_jobs })
+    Ok(Decided { plan, steps, outcome, before, held, deadline, finished_jobs, unknown })
 }
 
 /// A template of one team is for that team only, whoever asks.

@@ -16,6 +16,9 @@ pub const PLAN_INSTALLATION: &str = "
       }
     }";
 
+/// What is supplied where a version asks for a value.
+pub const SUPPLIED: &str = "tok-of-the-second-cluster";
+
 /// Installs.
 pub const INSTALL: &str = "
     mutation($input: InstallTemplateInput!) {
@@ -72,8 +75,7 @@ pub async fn prepare(scene: &Scene, version: &str) -> anyhow::Result<(Json, Stri
         let last = |ask: &Json| ask["name"].as_str()?.rsplit('/').next().map(str::to_owned);
         let names: Vec<String> = asks.iter().filter_map(last).collect();
         scene.progress.done(format!("the plan asks for {}, which is supplied", names.join(", ")));
-        let value =
-            |ask: &Json| json!({ "owner": ask["owner"], "name": ask["name"], "value": "tok-of-the-second-cluster" });
+        let value = |ask: &Json| json!({ "owner": ask["owner"], "name": ask["name"], "value": SUPPLIED });
         input["values"] = asks.iter().map(value).collect();
     }
     let plan = plan(scene, &input).await?;

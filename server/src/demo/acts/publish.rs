@@ -101,7 +101,8 @@ pub async fn publish(scene: &Scene, application: &str, template: &str, number: &
     ensure!(synced["state"] == "SYNCED", "the publication is {}", synced["state"]);
     ensure!(synced["version"].is_null(), "the version is visible before it was confirmed");
     let images = list(synced, "/images")?;
-    ensure!(images.iter().all(|image| image["state"] == "SUCCEEDED"), "not every image was copied: {images:?}");
+    let all_copied = !images.is_empty() && images.iter().all(|image| image["state"] == "SUCCEEDED");
+    ensure!(all_copied, "not every image was copied: {images:?}");
     let bytes = images.iter().filter_map(|image| bytes_of(&image["bytesTotal"])).sum();
     scene.progress.done(format!("the library has its {} images, {} in all", images.len(), mib(bytes)));
 

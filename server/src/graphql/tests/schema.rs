@@ -4,9 +4,9 @@ use super::bed::Bed;
 use crate::{graphql::sdl, service::authenticate::authenticate};
 use serde_json::{Value as Json, json};
 
-const INTROSPECTION: &str =
-    "{ __schema { types { name kind description fields { name description args { name description } }
-    inputFields { name description } enumValues { name description } } } }";
+const INTROSPECTION: &str = "{ __schema { types { name kind description
+    fields(includeDeprecated: true) { name description args { name description } }
+    inputFields { name description } enumValues(includeDeprecated: true) { name description } } } }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_in_the_schema_is_described() {

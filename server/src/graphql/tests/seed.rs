@@ -40,14 +40,25 @@ impl Bed {
 
     /// A confirmed version without components, the current one of its number.
     pub(super) async fn seed_version(&self, template: TemplateId, number: &str) -> VersionId {
+        self.seed_revision(template, number, 1, true).await
+    }
+
+    /// A revision of a number.
+    pub(super) async fn seed_revision(
+        &self,
+        template: TemplateId,
+        number: &str,
+        revision: i64,
+        is_current: bool,
+    ) -> VersionId {
         let number: VersionNumber = number.parse().unwrap();
         let row = version::NewVersion {
             id: clock::new_id(),
             template_id: template,
             number: number.to_string(),
             sort_key: number.sort_key().to_vec(),
-            revision: 1,
-            is_current: true,
+            revision,
+            is_current,
             is_hidden: false,
             alias: None,
             description: String::new(),

@@ -158,9 +158,6 @@ impl Applying<'_> {
             None => self.cluster.get(reference).await?.as_ref().and_then(uid).map(str::to_owned),
         };
         let Some(known) = known else { return Ok(()) };
-        if let Some(listed) = listed {
-            self.step.forget_object(listed).await?;
-        }
         let preconditions = Preconditions { application: self.application.clone(), uid: known.clone() };
         let propagation = if orphan { Propagation::Orphan } else { Propagation::Foreground };
         self.cluster.delete(reference, &preconditions, propagation).await?;
@@ -179,6 +176,10 @@ impl Applying<'_> {
             })
         };
         self.cluster.watch_until(&watch, self.step.deadline(), judge).await?;
+        // Until then it is ours: whoever deletes this application must find it.
+        if let Some(listed) = listed {
+            self.step.forget_object(listed).await?;
+        }
         Ok(())
     }
 

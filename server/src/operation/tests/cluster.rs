@@ -155,7 +155,7 @@ impl Field {
 }
 
 fn planned(wave: u32, manifest: Json) -> PlannedObject {
-    PlannedObject { manifest, mode: ApplyMode::ServerSideApply, wave, force: false }
+    PlannedObject { manifest, mode: ApplyMode::ServerSideApply, wave, force: false, accepted: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -259,6 +259,10 @@ async fn a_cancelled_operation_does_not_end_before_its_running_steps(mut bed: Be
     bed.config.concurrent_steps = 2;
     let id = bed.begin(bed.plan(&[("a", &[]), ("b", &[]), ("c", &[])])).await;
     let left = stop_in_a_long_step(&bed, async |go| {
+        // Before that it would not be begun.
+        while bed.steps(id).await[1].state.0 != StepState::Running {
+            tokio::task::yield_now().await;
+        }
         bed.cancel(id).await.unwrap();
         // After it the worker looks for the next one, and learns that there is to be none.
         go.notify_one();
