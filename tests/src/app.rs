@@ -104,15 +104,14 @@ impl TestApp {
         let nobody = Client::new(running.http_addr)?;
         let client = prepare::first_sign_in(&nobody, &first.name, first.one_time_password.expose(), PASSWORD).await?;
         let enterprise = prepare::enterprise(&client).await?;
-        let app = Self { client, enterprise, source, clock, running: Some(running), registry, database, folder };
-        if let Some(registry) = &app.registry {
+        if let Some(registry) = &registry {
             let input = json!({
-                "enterpriseId": app.enterprise, "url": format!("http://{}/ropeway", registry.host), "plainHttp": true,
+                "enterpriseId": enterprise, "url": format!("http://{}/ropeway", registry.host), "plainHttp": true,
                 "username": docker_registry::USER, "password": docker_registry::PASSWORD,
             });
-            app.client.change(CONFIGURE_LIBRARY, input).await.context("configuring the library")?;
+            client.change(CONFIGURE_LIBRARY, input).await.context("configuring the library")?;
         }
-        Ok(app)
+        Ok(Self { client, enterprise, source, clock, running: Some(running), registry, database, folder })
     }
 
     /// Where the server keeps its files.
@@ -209,6 +208,5 @@ fn config(folder: &Path, database: &TestDatabase, source: String) -> Config {
     config.library.listen = loopback;
     config.library.plain_http_hosts = vec![source];
     config.clusters.status_seconds = 2;
-    config.operations.lease_seconds = 5;
     config
 }

@@ -109,6 +109,7 @@ impl TestCluster {
             let ready = one.status.and_then(|status| status.ready_replicas).unwrap_or(0);
             let pod = spec.template.spec.unwrap_or_default();
             let workload = Workload {
+                uid: one.metadata.uid.unwrap_or_default(),
                 images: pod.containers.into_iter().filter_map(|container| container.image).collect(),
                 is_ready: ready == spec.replicas.unwrap_or(1),
                 replicas: ready,
@@ -120,6 +121,7 @@ impl TestCluster {
             let ready = one.status.and_then(|status| status.ready_replicas).unwrap_or(0);
             let pod = spec.template.spec.unwrap_or_default();
             let workload = Workload {
+                uid: one.metadata.uid.unwrap_or_default(),
                 images: pod.containers.into_iter().filter_map(|container| container.image).collect(),
                 is_ready: ready == spec.replicas.unwrap_or(1),
                 replicas: ready,
@@ -138,9 +140,11 @@ impl TestCluster {
     }
 }
 
-/// A Deployment or a StatefulSet.
+/// A Deployment or a StatefulSet, as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
+    /// Which object it is.
+    pub uid: String,
     /// Of its containers.
     pub images: Vec<String>,
     /// Whether as many replicas are ready as are wanted.

@@ -40,7 +40,7 @@ impl ServerProcess {
         let config = folder.join("ropeway.toml");
         let text = format!(
             "[data]\nfolder = \"{}\"\nkey_file = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n\
-             [library]\nlisten = \"{registry}\"\nplain_http_hosts = [\"127.0.0.1\"]\n\n[operations]\nlease_seconds = 3\n\n[log]\nformat = \"json\"\n{more}",
+             [library]\nlisten = \"{registry}\"\nplain_http_hosts = [\"127.0.0.1\"]\n\n[operations]\nlease_seconds = 6\n\n[log]\nformat = \"json\"\n{more}",
             folder.join("data").display(),
             key.display(),
         );
@@ -93,10 +93,25 @@ impl ServerProcess {
         Ok(())
     }
 
+    /// Stops it where it is, as a machine does that is too busy.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on after [`ServerProcess::pause`].
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let asked = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status()?;
+        ensure!(asked.success(), "the server cannot be sent {signal}");
+        Ok(())
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn terminate(mut self) -> anyhow::Result<()> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(asked.success(), "the server cannot be asked to end");
+        self.signal("TERM")?;
         let status = self.child.wait()?;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())

@@ -1,10 +1,11 @@
 //! What cannot be done is refused with a code, every reason at once, and nothing is half done.
 
 use crate::{
-    both::on_both,
+    both::{on_both, on_playgrounds},
+    failure::SOON,
     small::{has_code, refused},
 };
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use ropeway::demo::{
     acts::{Scene, change, compose, install, publish, sample, upgrade},
     client::{Client, list, text},
@@ -53,8 +54,6 @@ const DEPLOY: &str = "
 
 on_both!(
     an_image_that_is_missing_is_named_before_anything_is_copied,
-    a_cycle_of_dependencies_is_refused_and_named,
-    a_slug_in_use_is_refused,
     secrets_without_a_decision_are_listed_and_nothing_is_published,
     a_stale_plan_is_refused_with_the_new_one,
 );
@@ -129,17 +128,14 @@ async fn an_image_that_is_missing_is_named_before_anything_is_copied(
 ) -> anyhow::Result<()> {
     let scene = app.scene(clusters, name).await?;
     let application = one_component(&scene, &sample::image(&scene.source, "web", "0.0")).await?;
-    let planned = compose::plan_deployment(&scene, &application).await;
-    if planned.is_ok() {
-        // The cluster is asked for it: it says that it cannot be pulled, and that is a failure.
-        let input = json!({ "applicationId": application, "progressDeadlineSeconds": 5 });
-        let payload = scene.client.change(DEPLOY, input).await?;
-        let ended = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
-        let state = ended["state"].as_str().unwrap_or_default();
-        ensure!(["FAILED", "PARTIAL"].contains(&state), "the operation is {state}");
-        let said = ended.to_string();
-        ensure!(said.contains("ImagePull") || said.contains("image"), "the reason is not the image: {said}");
-    }
+    // The cluster is asked for it: it says that it cannot be pulled, and that is a failure.
+    let input = json!({ "applicationId": application, "progressDeadlineSeconds": SOON });
+    let payload = scene.client.change(DEPLOY, input).await?;
+    let ended = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
+    ensure!(ended["state"] == "PARTIAL", "the operation is {}", ended["state"]);
+    let step = list(&ended, "/steps")?.iter().find(|step| step["component"] == "only").context("it has a step")?;
+    let why = step["error"].as_str().unwrap_or_default();
+    ensure!(why.contains("web:0.0") && why.to_lowercase().contains("pull"), "the reason is not the image: {ended}");
     let template = publish::create_template(&scene).await?;
     let input = json!({ "applicationId": application, "templateId": template, "number": "1" });
     let plan = scene.client.ask(publish::PLAN_PUBLICATION, json!({ "input": input })).await?;
@@ -176,12 +172,14 @@ async fn an_image_of_another_architecture_is_refused_before_anything_is_changed(
     .await
 }
 
-async fn a_cycle_of_dependencies_is_refused_and_named(
-    app: &TestApp,
-    clusters: &[TestCluster; 2],
-    name: &str,
-) -> anyhow::Result<()> {
-    let scene = app.scene(clusters, name).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cycle_of_dependencies_is_refused_and_named() -> anyhow::Result<()> {
+    const NAME: &str = "bad_input::a_cycle_of_dependencies_is_refused_and_named";
+    on_playgrounds(NAME, a_cycle).await
+}
+
+async fn a_cycle(app: &TestApp, clusters: &[TestCluster; 2]) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, "cycle").await?;
     let team = compose::create_team(&scene, &scene.first_team).await?;
     let application = compose::create_application(&scene, &team, "ring").await?;
     let image = sample::image(&scene.source, "web", "2.9");
@@ -189,19 +187,24 @@ async fn a_cycle_of_dependencies_is_refused_and_named(
         let input = json!({ "kind": "DEPLOYMENT", "image": image, "settings": { "dependencies": needs } });
         compose::add_component(&scene, &application, slug, input).await
     };
-    let one = add("one", vec![]).await?;
-    let two = add("two", vec![&one]).await?;
-    let close = json!({ "componentId": one, "settings": { "dependencies": [two] } });
+    let left = add("left", vec![]).await?;
+    let right = add("right", vec![&left]).await?;
+    let close = json!({ "componentId": left, "settings": { "dependencies": [right] } });
     let refused = refused(scene.client.change(change::UPDATE_COMPONENT, close).await)?;
     ensure!(refused.has("CYCLE"), "{refused}");
     let said = refused.to_string();
-    ensure!(said.contains("one") && said.contains("two"), "the cycle is not named: {said}");
+    ensure!(said.contains("left") && said.contains("right"), "the cycle is not named: {said}");
     compose::deploy(&scene, &application).await?;
     Ok(())
 }
 
-async fn a_slug_in_use_is_refused(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
-    let scene = app.scene(clusters, name).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slug_in_use_is_refused() -> anyhow::Result<()> {
+    on_playgrounds("bad_input::a_slug_in_use_is_refused", a_slug_twice).await
+}
+
+async fn a_slug_twice(app: &TestApp, clusters: &[TestCluster; 2]) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, "slug").await?;
     let team = compose::create_team(&scene, &scene.first_team).await?;
     let input = json!({
         "enterpriseId": scene.enterprise, "name": "Another", "slug": scene.first_team,
@@ -212,12 +215,12 @@ async fn a_slug_in_use_is_refused(app: &TestApp, clusters: &[TestCluster; 2], na
 
     let application = compose::create_application(&scene, &team, "shop").await?;
     let again = refused(compose::create_application(&scene, &team, "shop").await.map(Json::from))?;
-    ensure!(again.has("SLUG_IN_USE") || again.has("NAME_IN_USE"), "{again}");
+    ensure!(again.has("SLUG_IN_USE"), "{again}");
     let image = sample::image(&scene.source, "web", "2.9");
     let input = json!({ "kind": "DEPLOYMENT", "image": image });
     compose::add_component(&scene, &application, "web", input.clone()).await?;
     let twice = refused(compose::add_component(&scene, &application, "web", input).await.map(Json::from))?;
-    ensure!(twice.has("SLUG_IN_USE") || twice.has("NAME_IN_USE"), "{twice}");
+    ensure!(twice.has("SLUG_IN_USE"), "{twice}");
     ensure!(scene.application(&application).await?.components()?.len() == 1, "it was added twice");
     Ok(())
 }

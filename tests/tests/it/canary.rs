@@ -84,6 +84,7 @@ async fn a_secret_appears_in_no_version_plan_event_error_log_database_or_registr
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_appears_in_no_column_of_postgresql() -> anyhow::Result<()> {
     const NAME: &str = "canary::a_secret_appears_in_no_column_of_postgresql";
+    let clusters = TestCluster::two_playgrounds().await?;
     let app = match TestApp::start_big().await? {
         Ok(app) => app,
         Err(reason) => {
@@ -91,7 +92,6 @@ async fn a_secret_appears_in_no_column_of_postgresql() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let clusters = TestCluster::two_playgrounds().await?;
     app.run_this(async |app| {
         live_a_life(app, &clusters, "canary-pg").await?;
         let rows = database::rows(app.database_url()).await?;
@@ -146,6 +146,7 @@ async fn live_a_life(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> 
     said.push(scene.client.ask(PUBLICATION, json!({ "id": template })).await?);
     said.push(scene.client.ask(AUDIT, json!({ "id": scene.enterprise })).await?);
 
+    ensure!(!log::lines_with("serving").is_empty(), "there is no log to search");
     for form in forms() {
         for answer in said.iter().map(Json::to_string) {
             ensure!(!answer.contains(&form), "the API says it as {form}: {answer}");
@@ -275,7 +276,7 @@ async fn reached(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize
 
 /// The secret as it is, in hexadecimal digits, and the part of its base64 that is the same wherever it begins.
 fn forms() -> Vec<String> {
-    let hex = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(CANARY);
     let base64 = |before: usize| {
         let text = STANDARD_NO_PAD.encode([vec![0; before], CANARY.into()].concat());
         text[(before * 4).div_ceil(3)..(before + CANARY.len()) * 4 / 3].to_owned()

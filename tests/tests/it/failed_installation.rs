@@ -106,7 +106,7 @@ async fn check_failed(scene: &Scene, operation: &str) -> anyhow::Result<()> {
     }
     let failure = told.iter().find(|event| event["kind"] == "STEP_FAILED").context("an event tells of the failure")?;
     ensure!(failure["component"] == "second", "{failure}");
-    ensure!(text(failure, "/message")?.contains("second"), "no reason: {failure}");
+    ensure!(text(failure, "/message")?.contains("node"), "no reason: {failure}");
     ensure!(ended["error"]["message"].is_string(), "the operation gives no reason: {ended}");
     Ok(())
 }

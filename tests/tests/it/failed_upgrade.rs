@@ -39,8 +39,8 @@ async fn a_rollback_that_cannot_begin_says_why_and_can_be_given_up() -> anyhow::
         skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves embedded clusters out");
         return Ok(());
     }
-    // Nothing becomes healthy within the second that the upgrade is given.
-    let slow = Options { pod_delay: Duration::from_secs(3), ..Options::new("slow", "token") };
+    // Nothing becomes healthy within the time that the upgrade is given, which is enough to set the maintenance in.
+    let slow = Options { pod_delay: Duration::from_secs(6), ..Options::new("slow", "token") };
     let clusters = [TestCluster::playground("fast").await?, TestCluster::playground_with(slow).await?];
     TestApp::run(async |app| {
         let scene = app.scene(&clusters, "fails").await?;
@@ -53,7 +53,7 @@ async fn a_rollback_that_cannot_begin_says_why_and_can_be_given_up() -> anyhow::
 
         let input = json!({
             "installationId": installed.installation, "versionId": second.version, "onFailure": "ROLL_BACK",
-            "progressDeadlineSeconds": 1,
+            "progressDeadlineSeconds": 4,
         });
         let payload = scene.client.change(upgrade::UPGRADE, input).await?;
         let (record, operation) = (text(&payload, "/upgradeRecord/id")?, text(&payload, "/operation/id")?);

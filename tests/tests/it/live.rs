@@ -9,7 +9,7 @@ use ropeway::demo::{
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 const DEPLOY: &str = "
     mutation($input: DeployApplicationInput!) {
@@ -63,7 +63,8 @@ async fn a_client_that_reconnects_at_its_cursor_sees_every_event_once(
 
     let person = app.person("eve").await?;
     let mut foreign = person.client.events(operation, None).await?;
-    ensure!(foreign.next().await.is_err(), "somebody else follows a team's operation");
+    let error = small::refused(timeout(PATIENCE, foreign.next()).await?.map(Json::from))?;
+    ensure!(error.has("NOT_FOUND"), "somebody else follows a team's operation: {error}");
     Ok(())
 }
 
@@ -102,7 +103,7 @@ async fn whoever_watches_an_application_sees_what_is_done_with_it(
     let application = small::application(&scene).await?;
     let web = small::add(&scene, &application, "web", json!({})).await?;
     let template = publish::create_template(&scene).await?;
-    let mut changes = scene.client.subscribe(CHANGES, json!({ "id": application })).await?;
+    let mut changes = read(scene.client.subscribe(CHANGES, json!({ "id": application })).await?);
     let first = small::release(&scene, &application, &template, "1").await?;
     let seen = until(&mut changes, "publication", "PUBLISHED").await?;
     ensure!(seen["kind"] == "PUBLICATION" && seen["installation"].is_null(), "{seen}");
@@ -110,7 +111,7 @@ async fn whoever_watches_an_application_sees_what_is_done_with_it(
     let there = Scene { first_cluster: scene.second_cluster.clone(), ..scene.clone() };
     let team = compose::create_team(&there, &scene.second_team).await?;
     let host = compose::create_application(&there, &team, sample::NAME).await?;
-    let mut changes = scene.client.subscribe(CHANGES, json!({ "id": host })).await?;
+    let mut changes = read(scene.client.subscribe(CHANGES, json!({ "id": host })).await?);
     let input = json!({
         "versionId": first, "clusterId": scene.second_cluster, "teamId": team, "applicationId": host,
     });
@@ -144,10 +145,26 @@ async fn whoever_watches_an_application_sees_what_is_done_with_it(
     Ok(())
 }
 
+type Changes = mpsc::UnboundedReceiver<anyhow::Result<Json>>;
+
+/// Reads a subscription all the time: a server lets go of who answers no pings.
+fn read(mut changes: Subscription) -> Changes {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(change) = changes.next().await.transpose() {
+            if sender.send(change).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// The first change of a kind in a state.
-async fn until(changes: &mut Subscription, field: &str, state: &str) -> anyhow::Result<Json> {
+async fn until(changes: &mut Changes, field: &str, state: &str) -> anyhow::Result<Json> {
     let seen = async {
-        while let Some(mut change) = changes.next().await? {
+        while let Some(change) = changes.recv().await {
+            let mut change = change?;
             if change["applicationChanged"][field]["state"] == state {
                 return anyhow::Ok(change["applicationChanged"].take());
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     both::on_both,
+    failure::{SOON, set_label},
     small::{self, change_of, has_code, refused},
 };
 use anyhow::{Context as _, ensure};
@@ -11,7 +12,7 @@ use ropeway::demo::{
     acts::{Scene, compose, publish, rollback, upgrade},
     client::{list, text},
 };
-use ropeway_tests::{app::TestApp, cluster::TestCluster};
+use ropeway_tests::{app::TestApp, cluster::TestCluster, wait::wait_for};
 use serde_json::{Value as Json, json};
 
 const PLAN_DEPLOYMENT: &str = "
@@ -27,7 +28,7 @@ const PLAN_ROLLBACK: &str = "
 /// The object, as its change names it.
 const PATH: &str = "ConfigMap/settings";
 
-on_both!(what_cannot_change_is_made_anew_once_accepted);
+on_both!(what_cannot_change_is_made_anew_once_accepted, what_was_agreed_to_holds_for_the_way_back);
 
 async fn what_cannot_change_is_made_anew_once_accepted(
     app: &TestApp,
@@ -49,7 +50,7 @@ async fn what_cannot_change_is_made_anew_once_accepted(
     let asked = ask(&scene, PLAN_DEPLOYMENT, "planDeployment", &input).await?;
     let error = refused(scene.client.change(compose::DEPLOY, input.clone()).await)?;
     ensure!(error.has("IMMUTABLE"), "{error}");
-    input["accept"] = json!(["0".repeat(32)]);
+    input["accept"] = json!([asked, "0".repeat(32)]);
     let error = refused(scene.client.change(compose::DEPLOY, input.clone()).await)?;
     ensure!(error.has("INVALID_CHOICE"), "{error}");
     ensure!(look(&clusters[0], &scene.first_team).await? == made, "it was changed before it was accepted");
@@ -68,7 +69,7 @@ async fn what_cannot_change_is_made_anew_once_accepted(
     let asked = ask(&scene, upgrade::PLAN_UPGRADE, "planUpgrade", &input).await?;
     let error = refused(scene.client.change(upgrade::UPGRADE, input.clone()).await)?;
     ensure!(error.has("IMMUTABLE"), "{error}");
-    input["accept"] = json!([level, "0".repeat(32)]);
+    input["accept"] = json!([level, asked, "0".repeat(32)]);
     let error = refused(scene.client.change(upgrade::UPGRADE, input).await)?;
     ensure!(error.has("INVALID_CHOICE"), "{error}");
     let record = small::upgrade_to(&scene, &installed.installation, &second, &[&level, &asked]).await?;
@@ -85,6 +86,55 @@ async fn what_cannot_change_is_made_anew_once_accepted(
     let now = upgrade::record(&scene, &record).await?;
     ensure!(now["state"] == "ROLLED_BACK", "{now}");
     is_made_anew(&clusters[1], &scene.second_team, &made, "info").await?;
+    Ok(())
+}
+
+/// Nobody is there to be asked again when a failed upgrade is rolled back by itself.
+async fn what_was_agreed_to_holds_for_the_way_back(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let label = format!("ropeway.test/{name}");
+    let scene = app.scene(clusters, name).await?;
+    let application = small::application(&scene).await?;
+    let web = small::add(&scene, &application, "web", json!({})).await?;
+    small::set_resource(&scene, &application, settings("info")).await?;
+    let template = publish::create_template(&scene).await?;
+    let first = small::release(&scene, &application, &template, "1").await?;
+    let installed = small::install(&scene, small::for_a_new_team(&scene, &first)).await?;
+    let made = look(&clusters[1], &scene.second_team).await?;
+
+    // No node of the second cluster takes the new component.
+    set_label(&clusters[0], &label, None).await?;
+    small::edit(&scene, &web, json!({ "attributes": { "nodeSelector": { label.as_str(): "yes" } } })).await?;
+    small::set_resource(&scene, &application, settings("debug")).await?;
+    let mut input = json!({ "applicationId": application });
+    input["accept"] = json!([ask(&scene, PLAN_DEPLOYMENT, "planDeployment", &input).await?]);
+    let payload = scene.client.change(compose::DEPLOY, input).await?;
+    scene.follow(&payload, "deploying").await?;
+    let second = publish::publish(&scene, &application, &template, "2").await?.version;
+    let plan = upgrade::plan(&scene, &installed.installation, &second).await?;
+    let level = text(change_of(&plan, "/data/level")?, "/id")?;
+    let mut input = json!({ "installationId": installed.installation, "versionId": second, "accept": [level] });
+    let asked = ask(&scene, upgrade::PLAN_UPGRADE, "planUpgrade", &input).await?;
+    input["accept"] = json!([level, asked]);
+    input["onFailure"] = json!("ROLL_BACK");
+    input["progressDeadlineSeconds"] = json!(SOON);
+    let payload = scene.client.change(upgrade::UPGRADE, input).await?;
+    let failed = scene.client.follow(text(&payload, "/operation/id")?, |_| {}).await?;
+    ensure!(failed["state"] == "PARTIAL", "{failed}");
+    let now = is_made_anew(&clusters[1], &scene.second_team, &made, "debug").await;
+    let record = text(&payload, "/upgradeRecord/id")?;
+    wait_for("a rollback by itself", async || {
+        let now = upgrade::record(&scene, record).await?;
+        Ok((now["state"] == "ROLLED_BACK").then_some(()))
+    })
+    .await?;
+    // The rollback may have been faster than the look.
+    let before = now.unwrap_or(made);
+    is_made_anew(&clusters[1], &scene.second_team, &before, "info").await?;
+    scene.until_running(&installed.application).await?;
     Ok(())
 }
 

@@ -19,7 +19,6 @@ mod owners;
 mod plans;
 mod preflight;
 mod replicas;
-mod resources;
 mod schema;
 mod silent;
 mod small;

@@ -79,9 +79,17 @@ async fn what_one_replica_began_another_finishes() -> anyhow::Result<()> {
     }
     let template = publish::create_template(&scene).await?;
     let version = small::release(&scene, &application, &template, "1").await?;
+    // The one that is killed later is the one that takes it.
+    other.pause()?;
     let (installed, operation) = small::begin(&scene, small::for_a_new_team(&scene, &version)).await?;
+    let mut here = scene.client.events(&operation, None).await?;
+    let mut first_seen = here.next().await?.context("there are events")?;
+    while first_seen["operationEvents"]["kind"] != "STARTED" {
+        first_seen = here.next().await?.context("it is begun")?;
+    }
+    other.go_on()?;
 
-    // Whichever of them works, followers of both are told the same.
+    // Followers of both are told the same.
     let mut here = scene.client.events(&operation, None).await?;
     let mut there = elsewhere.events(&operation, None).await?;
     loop {
@@ -93,10 +101,14 @@ async fn what_one_replica_began_another_finishes() -> anyhow::Result<()> {
         }
     }
     one.kill()?;
-    let mut sequences = Vec::new();
-    let ended = elsewhere.follow(&operation, |event| sequences.push(event["sequence"].as_u64().unwrap_or_default()));
+    let (mut sequences, mut kinds) = (Vec::new(), Vec::new());
+    let ended = elsewhere.follow(&operation, |event| {
+        sequences.push(event["sequence"].as_u64().unwrap_or_default());
+        kinds.push(event["kind"].as_str().unwrap_or_default().to_owned());
+    });
     let ended = ended.await?;
     ensure!(ended["state"] == "SUCCEEDED", "{ended}");
+    ensure!(kinds.iter().any(|kind| kind == "RESUMED"), "another replica went on: {kinds:?}");
     let expected: Vec<u64> = (sequences[0]..).take(sequences.len()).collect();
     ensure!(sequences == expected, "the events have gaps: {sequences:?}");
     scene.client = elsewhere;

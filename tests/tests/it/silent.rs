@@ -6,11 +6,19 @@ use ropeway::demo::{
     acts::{compose, publish},
     client::text,
 };
+use ropeway_playground::Options;
 use ropeway_tests::{app::TestApp, cluster::TestCluster};
 use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::task::JoinSet;
 
-/// Requests about the cluster that never answers: more than the server asks it at a time.
+/// Requests about the cluster that never answers, one after another: more than the server asks it at a time.
 const WAITING: usize = 40;
 
 const APPLICATION: &str = "
@@ -20,7 +28,9 @@ const APPLICATION: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_never_answers_does_not_hold_up_the_others() -> anyhow::Result<()> {
-    let clusters = TestCluster::two_playgrounds().await?;
+    // Slow enough to be in the middle of the installation for a while.
+    let slow = Options { pod_delay: Duration::from_millis(1500), ..Options::new("second", "token") };
+    let clusters = [TestCluster::playground("first").await?, TestCluster::playground_with(slow).await?];
     TestApp::run(async |app| {
         let scene = app.scene(&clusters, "silent").await?;
         let application = small::application(&scene).await?;
@@ -31,10 +41,16 @@ async fn a_cluster_that_never_answers_does_not_hold_up_the_others() -> anyhow::R
         let (installed, operation) = small::begin(&scene, small::for_a_new_team(&scene, &version)).await?;
         let silent = clusters[1].playground.as_ref().context("it is an embedded one")?;
         silent.set_frozen(true);
-        let mut waiting = JoinSet::new();
+        let (stop, mut waiting) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
         for _ in 0..WAITING {
             let (client, id) = (scene.client.clone(), installed.application.clone());
-            waiting.spawn(async move { client.ask(APPLICATION, json!({ "id": id })).await });
+            let stop = Arc::clone(&stop);
+            waiting.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    client.ask(APPLICATION, json!({ "id": id })).await?;
+                }
+                anyhow::Ok(())
+            });
         }
 
         small::edit(&scene, &web, small::variable("A", "1")).await?;
@@ -44,6 +60,7 @@ async fn a_cluster_that_never_answers_does_not_hold_up_the_others() -> anyhow::R
         let state = scene.client.operation(&operation).await?["state"].clone();
         ensure!(state == "RUNNING" || state == "QUEUED", "the other operation is {state} before the cluster answers");
 
+        stop.store(true, Ordering::Relaxed);
         silent.set_frozen(false);
         while let Some(answer) = waiting.join_next().await {
             answer??;
