@@ -3,10 +3,12 @@
 //! Invariants of this crate:
 //! - `graphql` decodes, calls one function of `service`, and wraps what it returns.
 //! - A function of `service` observes first (read-only, outside any transaction), decides in `ropeway_domain`, and
-//!   commits in one transaction that checks that what it observed still holds.
+//!   commits in one transaction that checks that what it observed still holds. A change and the work that it causes
+//!   commit together.
 //! - Only `operation::perform` changes anything outside the database; only `operation::journal` changes the state of an
 //!   operation; only `service` and `operation::journal` begin transactions.
 //! - Configuration comes from `config` alone.
+//! - One noun has one name everywhere: schema, service, store, table, documentation.
 
 pub mod actor;
 pub mod app;
