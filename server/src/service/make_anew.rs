@@ -20,6 +20,10 @@ use ropeway_drivers::{Manifest, Owner};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
+/// API groups of Kubernetes itself, whose objects hold no data but claims.
+const WITHOUT_DATA: [&str; 7] =
+    ["", "apps", "autoscaling", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io"];
+
 /// What becomes of an object that a cluster refuses to change.
 pub enum Answer {
     /// A person agreed: it is made anew.
@@ -94,13 +98,12 @@ pub fn invalid_choice(error: &dyn std::error::Error) -> Error {
     UserError::new("INVALID_CHOICE", error.to_string()).into()
 }
 
-/// Deleting a claim deletes its volume, and nobody knows what else an object of a custom kind has: its operator may
-/// delete what it owns.
+/// Deleting a claim deletes its volume, and nobody knows what else an object of a custom kind has, such as a
+/// VolumeSnapshot: its operator may delete what it owns.
 fn may_hold_data(object: &Json) -> bool {
     let (api_version, kind, _) = identity(object);
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    let is_built_in = !group.contains('.') || group.ends_with(".k8s.io");
-    kind == "PersistentVolumeClaim" || !is_built_in
+    kind == "PersistentVolumeClaim" || !WITHOUT_DATA.contains(&group)
 }
 
 /// What others added to an object, by names: it is not made anew with it.
@@ -215,7 +218,9 @@ mod tests {
             manifest(Owner::Resource(ResourceKey(Uuid::from_u128(1))), object)
         };
         let shared = Manifest { owner: Owner::Application, ..settings("debug", "1") };
-        for manifest in [resource("v1", "PersistentVolumeClaim"), resource("db.example.org/v1", "Database"), shared] {
+        let snapshot = resource("snapshot.storage.k8s.io/v1", "VolumeSnapshot");
+        let database = resource("db.example.org/v1", "Database");
+        for manifest in [resource("v1", "PersistentVolumeClaim"), database, snapshot, shared] {
             let live = json!({ "metadata": { "uid": "a" } });
             let answer = answer(&manifest, &live, &refusal(), &BTreeSet::new(), &BTreeSet::new());
             assert!(matches!(answer, Answer::Impossible(blocker) if blocker.code == "IMMUTABLE"));
