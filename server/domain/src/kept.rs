@@ -1,7 +1,7 @@
 //! What upgrades kept, and its acceptance later.
 
 use crate::{
-    change::{Change, ChangeId},
+    change::{Change, ChangeId, ChangeKind, Decision, Owner},
     install::Fresh,
     installed::{Installed, VersionRef},
     key::{ComponentKey, ResourceKey, SecretId},
@@ -65,5 +65,26 @@ pub fn still_kept(
         resource: &mut || ResourceKey(nil),
         secret: &mut || SecretId(nil),
     };
-    Ok(accept_kept(&input, &mut fresh)?.kept())
+    let found = accept_kept(&input, &mut fresh)?.changes;
+    Ok(kept.iter().filter_map(|change| still(change, installed, &found)).collect())
+}
+
+/// A kept change as it is now, by the differences that there are; none where there is none any more.
+fn still(kept: &Change, installed: &Installed, found: &[Change]) -> Option<Change> {
+    let is_here = match kept.owner {
+        Owner::Component(key) => installed.components.contains_key(&key),
+        Owner::Resource(key) => installed.resources.contains_key(&key),
+    };
+    // What is no longer in a version, or was deleted here, stays so until an upgrade looks at it again.
+    if matches!(kept.path.as_str(), "component" | "resource") {
+        let was_here = kept.kind == ChangeKind::Remove;
+        return (was_here == is_here).then(|| kept.clone());
+    }
+    let of_owner = || found.iter().filter(|change| change.owner == kept.owner);
+    if let Some(now) = of_owner().find(|change| change.path == kept.path) {
+        // What stood in its way may be gone; it is not done for that.
+        return Some(if now.decision == Decision::Keep { now.clone() } else { kept.clone() });
+    }
+    let part = format!("{}/", kept.path);
+    of_owner().any(|change| change.path.starts_with(&part)).then(|| kept.clone())
 }

@@ -163,7 +163,7 @@ impl<'a> Merge<'a> {
             (None, None) => true,
             _ => false,
         };
-        if versions_agree && !self.pending.contains(&(self.owner, path.to_owned())) {
+        if versions_agree && !self.is_pending(path) {
             return None;
         }
         Some(match (target, live) {
@@ -175,6 +175,12 @@ impl<'a> Merge<'a> {
             }
             (Some(_), Some(_)) => (rule.change, "differs in this version, and was edited here"),
         })
+    }
+
+    /// Whether a path, or a whole that it is a part of, was kept earlier.
+    fn is_pending(&self, path: &str) -> bool {
+        let wholes = path.match_indices('/').map(|(at, _)| &path[..at]);
+        wholes.chain([path]).any(|path| self.pending.contains(&(self.owner, path.to_owned())))
     }
 
     fn judge_rollback(

@@ -60,7 +60,7 @@ async fn answer(server: &Server, request: Request) -> Response {
     let request = graphql::on_behalf_of(&server.app, actor, request);
     let request = if let Some(peer) = peer { request.data(peer) } else { request };
     let answer = GraphQLResponse::from(server.schema.execute(request).await);
-    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
 async fn actor(server: &Server, token: Option<&str>) -> Result<Option<Actor>, Error> {

@@ -10,7 +10,7 @@ use crate::{
     service::{
         audit::{self, Act, Subject, audited_plan},
         claims,
-        dry_run::Taking,
+        dry_run::{Accepted, Taking},
         execute::{self, Executed, Observed},
         make_anew,
         rollout::{Scope, blocker},
@@ -168,7 +168,8 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
     }
     let revision = execute::revision(state.application.generation + 1, None);
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything, &input.accept).await?;
+    let accepted = Accepted::now(&input.accept);
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Everything, accepted).await?;
     let unknown = make_anew::unknown(&input.accept, &findings.made_anew);
     let made_anew: Vec<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     changes.extend(findings.made_anew);
@@ -198,7 +199,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
         driver,
         driver_config,
         selection: selection.clone(),
-        accepted: input.accept.clone(),
+        accepted: &input.accept - &unknown,
         supplied: BTreeSet::new(),
         live_fields: json!({ "warnings": warnings, "taken": rollout.taken, "madeAnew": made_anew }),
     };

@@ -41,6 +41,22 @@ pub enum Taking {
     Everything,
 }
 
+/// What a person accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'a> {
+    /// The ids of changes.
+    pub ids: &'a BTreeSet<ChangeId>,
+    /// Whether an earlier attempt stored already what it generated for them.
+    pub earlier: bool,
+}
+
+impl<'a> Accepted<'a> {
+    /// For a plan that is made now.
+    pub fn now(ids: &'a BTreeSet<ChangeId>) -> Self {
+        Self { ids, earlier: false }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
@@ -54,14 +70,13 @@ pub struct Findings {
 
 /// Asks the cluster about everything that is in scope, and settles in the rollout what becomes of fields that other
 /// managers own. `before` has what is deployed and what was desired before this plan: what is the same in all of them
-/// is no change. A namespace that does not exist yet is left out, and so is what needs it. `accept` are the changes that a
-/// person agreed to.
+/// is no change. A namespace that does not exist yet is left out, and so is what needs it.
 pub async fn dry_run(
     observed: &Observed,
     rollout: &mut Rollout,
     before: &[Vec<Manifest>],
     taking: Taking,
-    accept: &BTreeSet<ChangeId>,
+    accepted: Accepted<'_>,
     scope: &Scope,
 ) -> Result<Findings> {
     let (reached, namespace) = (&observed.reached, &observed.state.application.namespace);
@@ -92,8 +107,9 @@ pub async fn dry_run(
         });
     }
     let answers: Vec<_> = stream::iter(asked).buffered(CONCURRENT).collect().await;
-    // Secrets that were there before this plan.
-    let known: BTreeSet<SecretId> = before.iter().flatten().flat_map(|manifest| secrets_in(&manifest.object)).collect();
+    // Secrets that were there before this was planned first.
+    let sides = if accepted.earlier { &before[..before.len().min(1)] } else { before };
+    let known: BTreeSet<SecretId> = sides.iter().flatten().flat_map(|manifest| secrets_in(&manifest.object)).collect();
     let mut findings = Findings::default();
     for (index, answer) in answers {
         let name = name_of(&rollout.manifests[index].object);
@@ -120,7 +136,7 @@ pub async fn dry_run(
             && !rollout.made_anew.contains_key(&index)
         {
             let manifest = &rollout.manifests[index];
-            match make_anew::answer(manifest, live, refusal, accept, &known) {
+            match make_anew::answer(manifest, live, refusal, &answer.conflicts, accepted.ids, &known) {
                 Answer::Agreed(change) => {
                     let keeps_pods = manifest.object["kind"] == "StatefulSet";
                     let how = if keeps_pods { MadeAnew::AgreedKeepsPods } else { MadeAnew::Agreed };

@@ -16,7 +16,7 @@ use crate::{
     service::{
         audit::MayBeStale,
         authorize,
-        dry_run::{self, Findings, Taking},
+        dry_run::{self, Accepted, Findings, Taking},
         keep_storage,
         rollout::{self, Rollout, Scope},
         state::{ApplicationState, Side},
@@ -31,7 +31,7 @@ use crate::{
 };
 use ropeway_clusters::Kind;
 use ropeway_domain::{
-    ChangeId, Digest, Quantity, ResourceKey,
+    Digest, Quantity, ResourceKey,
     access::TeamAction,
     graph::GraphError,
     installed::Installed,
@@ -39,7 +39,6 @@ use ropeway_domain::{
     plan::{Blocker, Plan, PlannedStep},
     preflight::{ClusterFacts, LibraryReach},
 };
-use std::collections::BTreeSet;
 
 /// Quotas of a namespace that are looked at.
 const MAX_QUOTAS: u16 = 100;
@@ -118,15 +117,14 @@ impl Observed {
         self.reached.facts(self.library_reach.clone())
     }
 
-    /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope. `accept` are the changes
-    /// that a person agreed to.
+    /// Renders a desired state, in own keys, and asks the cluster about what of it is in scope.
     pub async fn roll_out(
         &self,
         desired: &Installed,
         scope: &Scope,
         revision: &str,
         taking: Taking,
-        accept: &BTreeSet<ChangeId>,
+        accepted: Accepted<'_>,
     ) -> Result<(Rollout, Findings)> {
         // Pods are restarted for what is applied of configuration, not for what is only desired of it.
         let deployed = self.state.whole(Side::Deployed);
@@ -140,7 +138,7 @@ impl Observed {
         for side in [Side::Deployed, Side::Desired] {
             before.push(self.render(&self.state.whole(side), revision).await?.manifests);
         }
-        let findings = dry_run::dry_run(self, &mut rollout, &before, taking, accept, scope).await?;
+        let findings = dry_run::dry_run(self, &mut rollout, &before, taking, accepted, scope).await?;
         Ok((rollout, findings))
     }
 

@@ -16,7 +16,7 @@ use crate::{
     service::{
         audit::{self, Act, Subject, audited_plan},
         authorize, claims, contents, create_team,
-        dry_run::Taking,
+        dry_run::{Accepted, Taking},
         execute::{self, Executed},
         rollout::{Scope, blocker},
         state::version_ref,
@@ -165,7 +165,8 @@ async fn decide(
     let found = check(place, source, &outcome).await?;
     blockers.extend(found.blockers);
     let revision = execute::revision(1, Some(installation));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &BTreeSet::new()).await?;
+    let (rollout, findings) =
+        observed.roll_out(&desired, &scope, &revision, Taking::Changes, Accepted::now(&BTreeSet::new())).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     let mut warnings = outcome.warnings.clone();

@@ -8,7 +8,7 @@ use crate::{
         rollout::blocker,
     },
 };
-use ropeway_clusters::{Error as ClusterError, uid};
+use ropeway_clusters::{Error as ClusterError, FieldConflict, uid};
 use ropeway_domain::{
     Change, ChangeId, SecretId,
     change::{ChangeKind, Decision, Owner as ChangeOwner},
@@ -40,6 +40,7 @@ pub fn answer(
     manifest: &Manifest,
     live: &Json,
     refusal: &ClusterError,
+    conflicts: &[FieldConflict],
     accept: &BTreeSet<ChangeId>,
     known: &BTreeSet<SecretId>,
 ) -> Answer {
@@ -50,14 +51,18 @@ pub fn answer(
         Owner::Application => None,
     };
     let Some(owner) = owner.filter(|_| !may_hold_data(&manifest.object)) else {
-        let message = format!("{name} would have to be made anew, and what belongs to it might be lost: {refusal}");
+        let message = format!(
+            "{name} would have to be made anew, and what belongs to it might be lost: {refusal}. Remove it, deploy that, \
+             and set it again"
+        );
         return Answer::Impossible(blocker("IMMUTABLE", message));
     };
     let (_, kind, of) = identity(&manifest.object);
     let path = format!("{kind}/{of}");
-    let id = ChangeId::of(owner, &path, ChangeKind::Update, &uid(live), &content(&manifest.object, known));
+    let others = of_others(&manifest.object, live, conflicts);
+    let content = content(&manifest.object, known);
+    let id = ChangeId::of(owner, &path, ChangeKind::Update, &uid(live), &(content, &others));
     let is_agreed = accept.contains(&id);
-    let others = added_by_others(&manifest.object, live);
     let lost = if others.is_empty() { String::new() } else { format!(" without {}, of others", others.join(", ")) };
     let (decision, reason) = if is_agreed {
         (Decision::Apply, format!("{refusal}; it is deleted and made anew{lost}; accepted"))
@@ -106,20 +111,41 @@ fn may_hold_data(object: &Json) -> bool {
     kind == "PersistentVolumeClaim" || !WITHOUT_DATA.contains(&group)
 }
 
-/// What others added to an object, by names: it is not made anew with it.
-fn added_by_others(object: &Json, live: &Json) -> Vec<String> {
-    let mut added = Vec::new();
-    for (pointer, more) in [("/data", Some("/stringData")), ("/binaryData", None), ("/metadata/annotations", None)] {
+/// Annotations that Kubernetes and its clients write again by themselves.
+const COME_BACK: [&str; 4] = [
+    "deployment.kubernetes.io/revision",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
+];
+
+/// What of an object is others' and goes with it, by names: what they added, the entries of a Secret that they changed,
+/// since what is in a Secret is copied nowhere, and the addresses of a Service.
+fn of_others(object: &Json, live: &Json, conflicts: &[FieldConflict]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (pointer, more) in [
+        ("/data", Some("/stringData")),
+        ("/binaryData", None),
+        ("/metadata/annotations", None),
+        ("/metadata/labels", None),
+    ] {
         let wanted = |name: &String| {
             let at = [Some(pointer), more];
             at.into_iter().flatten().any(|pointer| object.pointer(pointer).is_some_and(|of| of.get(name).is_some()))
         };
         let names = live.pointer(pointer).and_then(Json::as_object).into_iter().flat_map(|entries| entries.keys());
-        // What the controllers of Kubernetes note comes back by itself.
-        let names = names.filter(|name| !wanted(name) && !name.contains("kubernetes.io/"));
-        added.extend(names.map(|name| format!("{}/{name}", &pointer[1..])));
+        let names = names.filter(|name| !wanted(name) && !COME_BACK.contains(&name.as_str()));
+        found.extend(names.map(|name| format!("{}/{name}", &pointer[1..])));
     }
-    added
+    match object["kind"].as_str() {
+        Some("Secret") => {
+            let changed = conflicts.iter().filter_map(|conflict| conflict.path.strip_prefix(".data."));
+            found.extend(changed.map(|name| format!("data/{name}")));
+        }
+        Some("Service") => found.push("its addresses".to_owned()),
+        _ => {}
+    }
+    found
 }
 
 /// What an object says, without what says something else with every plan: labels, values that are generated, and what
@@ -172,7 +198,7 @@ mod tests {
 
     fn asked_knowing(manifest: &Manifest, uid: &str, known: &BTreeSet<SecretId>) -> ChangeId {
         let live = json!({ "metadata": { "uid": uid } });
-        match answer(manifest, &live, &refusal(), &BTreeSet::new(), known) {
+        match answer(manifest, &live, &refusal(), &[], &BTreeSet::new(), known) {
             Answer::Asked(change, blocker) => {
                 assert_eq!((change.decision, blocker.code.as_str()), (Decision::Keep, "IMMUTABLE"));
                 assert!(blocker.message.contains(change.id.as_str()), "{}", blocker.message);
@@ -191,7 +217,7 @@ mod tests {
 
         let live = json!({ "metadata": { "uid": "a" } });
         let agreed =
-            answer(&settings("debug", "1"), &live, &refusal(), &BTreeSet::from([id.clone()]), &BTreeSet::new());
+            answer(&settings("debug", "1"), &live, &refusal(), &[], &BTreeSet::from([id.clone()]), &BTreeSet::new());
         assert!(matches!(agreed, Answer::Agreed(change) if change.id == id && change.decision == Decision::Apply));
     }
 
@@ -222,28 +248,34 @@ mod tests {
         let database = resource("db.example.org/v1", "Database");
         for manifest in [resource("v1", "PersistentVolumeClaim"), database, snapshot, shared] {
             let live = json!({ "metadata": { "uid": "a" } });
-            let answer = answer(&manifest, &live, &refusal(), &BTreeSet::new(), &BTreeSet::new());
+            let answer = answer(&manifest, &live, &refusal(), &[], &BTreeSet::new(), &BTreeSet::new());
             assert!(matches!(answer, Answer::Impossible(blocker) if blocker.code == "IMMUTABLE"));
         }
         asked(&resource("networking.k8s.io/v1", "Ingress"), "a");
     }
 
     #[test]
-    fn what_others_added_is_named() {
+    fn what_is_others_is_named() {
         let live = json!({
-            "metadata": { "annotations": { "deployment.kubernetes.io/revision": "1", "owner": "ann" } },
+            "metadata": {
+                "labels": { "ropeway.dev/revision": "1", "cost-centre": "7" },
+                "annotations": { "deployment.kubernetes.io/revision": "1", "nginx.ingress.kubernetes.io/x": "y" },
+            },
             "data": { "level": "info", "extra": "x" },
         });
         assert_eq!(
-            added_by_others(&settings("debug", "1").object, &live),
-            ["data/extra", "metadata/annotations/owner"]
+            of_others(&settings("debug", "1").object, &live, &[]),
+            ["data/extra", "metadata/annotations/nginx.ingress.kubernetes.io/x", "metadata/labels/cost-centre"]
         );
+        let secret = json!({ "kind": "Secret", "stringData": { "A": "x" } });
+        let conflict = FieldConflict { manager: "kubectl".into(), path: ".data.A".into() };
+        assert_eq!(of_others(&secret, &json!({ "data": { "A": "eA==" } }), &[conflict]), ["data/A"]);
     }
 
     #[test]
     fn an_acceptance_of_what_is_not_offered_is_refused_unless_something_stands_in_the_way() {
         let live = json!({ "metadata": { "uid": "a" } });
-        let answer = answer(&settings("debug", "1"), &live, &refusal(), &BTreeSet::new(), &BTreeSet::new());
+        let answer = answer(&settings("debug", "1"), &live, &refusal(), &[], &BTreeSet::new(), &BTreeSet::new());
         let Answer::Asked(change, blocker) = answer else { panic!("it is not asked for") };
         let rest = BTreeSet::from([change.id.clone()]);
         assert_eq!(unknown(&rest, &[change]), BTreeSet::new());

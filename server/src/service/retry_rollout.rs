@@ -14,7 +14,7 @@ use crate::{
     service::{
         audit::{self, Act, Subject, audited},
         authorize,
-        dry_run::Taking,
+        dry_run::{Accepted, Taking},
         execute::{self, Observed},
         rollout::{Scope, refuse_blocked},
         state::{ApplicationState, Side},
@@ -139,7 +139,8 @@ async fn again(
     let revision = execute::revision(installation.generation + 1, Some(installation.id));
     let mut accepted = record.map(|record| record.request.0.accepted.clone()).unwrap_or_default();
     accepted.extend(retry::agreed(steps));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &accepted).await?;
+    let accepted = Accepted { ids: &accepted, earlier: true };
+    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, accepted).await?;
     let mut blockers = observed.cluster_blockers();
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);

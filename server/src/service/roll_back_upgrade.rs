@@ -11,7 +11,7 @@ use crate::{
         audit::{Act, Subject, audited_plan},
         authorize,
         begin_record::{self, NewRecord},
-        dry_run::Taking,
+        dry_run::{Accepted, Taking},
         execute::{self, Executed, Observed},
         make_anew,
         rollout::blocker,
@@ -122,9 +122,11 @@ pub async fn roll_back_failed(app: &App, record_id: RecordId, held_by: Operation
     };
     let source = Source { record, installation, newest };
     let mut decided = decide(app, &observed, &source, &input).await?;
-    // What a person agreed to make anew on the way there may be made anew on the way back.
+    // What a person agreed to make anew on the way there, or to make immutable, may be made anew on the way back.
     let was_agreed = |change: &&Change| {
-        let is_it = |one: &&Change| one.owner_name == change.owner_name && one.path == change.path;
+        let is_it = |one: &&Change| {
+            one.owner_name == change.owner_name && (one.path == change.path || one.path == "manifest/immutable")
+        };
         source.record.changes.0.iter().filter(is_it).any(|one| one.decision == Decision::Apply)
     };
     let asked = decided.plan.changes.iter().filter(|change| decided.made_anew.contains(&change.id));
@@ -197,6 +199,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         outcome => (outcome, BTreeSet::new()),
     };
     let mut outcome = outcome.map_err(|error| make_anew::invalid_choice(&error))?;
+    state.take_over_removed(&mut outcome.after);
     let (desired, mut scope) = merged(state, &source.installation, &outcome.after);
     let own = |key: &ComponentKey| outcome.after.components.get(key).map(|component| component.own_key);
     scope.components.extend(outcome.apply.iter().filter_map(own));
@@ -220,7 +223,8 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
 
     let mut blockers = observed.cluster_blockers();
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
+    let (rollout, findings) =
+        observed.roll_out(&desired, &scope, &revision, Taking::Changes, Accepted::now(&input.accept)).await?;
     let unknown = make_anew::unknown(&rest, &findings.made_anew);
     let made_anew: BTreeSet<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     outcome.changes.extend(findings.made_anew);
@@ -249,7 +253,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &RollBac
         driver,
         driver_config,
         selection: None,
-        accepted: input.accept.clone(),
+        accepted: &input.accept - &unknown,
         supplied: BTreeSet::new(),
         live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken, "madeAnew": &made_anew }),
     };

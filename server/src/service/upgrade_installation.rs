@@ -13,7 +13,7 @@ use crate::{
         authorize,
         begin_record::{self, NewRecord},
         claims, contents,
-        dry_run::Taking,
+        dry_run::{Accepted, Taking},
         execute::{self, Executed, Observed},
         make_anew,
         rollout::{Scope, blocker},
@@ -298,7 +298,8 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
     };
     blockers.extend(found.blockers);
     let revision = execute::revision(source.installation.generation + 1, Some(source.installation.id));
-    let (rollout, findings) = observed.roll_out(&desired, &scope, &revision, Taking::Changes, &input.accept).await?;
+    let (rollout, findings) =
+        observed.roll_out(&desired, &scope, &revision, Taking::Changes, Accepted::now(&input.accept)).await?;
     let unknown = make_anew::unknown(&rest, &findings.made_anew);
     let made_anew: Vec<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     outcome.changes.extend(findings.made_anew);
@@ -327,7 +328,7 @@ async fn decide(app: &App, observed: &Observed, source: &Source, input: &Upgrade
         driver,
         driver_config,
         selection: input.components.clone(),
-        accepted: input.accept.clone(),
+        accepted: &input.accept - &unknown,
         supplied: held.values.keys().cloned().collect(),
         live_fields: json!({ "application": state.application.generation, "warnings": warnings, "taken": rollout.taken, "madeAnew": made_anew }),
     };

@@ -70,7 +70,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes an object off the list: it is gone, or about to be deleted and made anew.
+    /// Takes an object off the list: it is gone.
     pub async fn forget_object(&self, hold: Hold, object: &ClusterObject) -> Result<(), JournalError> {
         self.entry(hold, async |conn, _| Ok(cluster_object::delete(conn, object.id, &object.uid).await?)).await?;
         Ok(())
