@@ -177,10 +177,9 @@ impl<'a> Merge<'a> {
         })
     }
 
-    /// Whether a path, or a whole that it is a part of, was kept earlier.
-    fn is_pending(&self, path: &str) -> bool {
-        let wholes = path.match_indices('/').map(|(at, _)| &path[..at]);
-        wholes.chain([path]).any(|path| self.pending.contains(&(self.owner, path.to_owned())))
+    /// Whether a path was kept earlier.
+    pub(crate) fn is_pending(&self, path: &str) -> bool {
+        self.pending.contains(&(self.owner, path.to_owned()))
     }
 
     fn judge_rollback(

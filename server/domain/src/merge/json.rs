@@ -81,7 +81,8 @@ impl<'p> Place<'p> {
 fn merge_place(merge: &mut Merge<'_>, at: &Place<'_>, shapes: &Shapes<'_>, sides: [Option<&Json>; 3]) -> Option<Json> {
     let [base, target, live] = sides;
     let shape = shapes(&at.names);
-    let is_new = base.is_none() && live.is_none();
+    // What was kept as a whole is still missing as a whole, although by now both versions have it.
+    let is_new = live.is_none() && (base.is_none() || merge.is_pending(&at.path));
     match shape.within {
         Within::Nothing => return live.cloned(),
         Within::Fields if !is_new => {

@@ -96,7 +96,8 @@ fn a_whole_that_was_kept_stays_listed_while_its_parts_are_missing() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     let contents = BTreeMap::from([(version(2).id, &target)]);
     let still = still_kept(&elsewhere(outcome.after), &version(2), &contents, &kept).unwrap();
-    assert_eq!(still, kept);
+    let what = |change: &Change| (change.id.clone(), change.path.clone(), change.decision);
+    assert_eq!(still.iter().map(what).collect::<Vec<_>>(), kept.iter().map(what).collect::<Vec<_>>());
 }
 
 #[test]
