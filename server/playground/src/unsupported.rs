@@ -31,6 +31,7 @@ pub(crate) fn check(state: &State, kind: Kind, object: &Value) -> Result<(), Sta
         Kind::StorageClass => {
             (!items(object, "/allowedTopologies").is_empty()).then(|| "allowedTopologies of a class".to_owned())
         }
+        Kind::Namespace => pod_security(object),
         Kind::LimitRange => limits(spec),
         Kind::ResourceQuota => first(spec, "spec", &["scopes", "scopeSelector"]),
         Kind::HorizontalPodAutoscaler => metrics(spec),
@@ -40,6 +41,13 @@ pub(crate) fn check(state: &State, kind: Kind, object: &Value) -> Result<(), Sta
         Some(what) => Err(Status::not_implemented(&what)),
         None => Ok(()),
     }
+}
+
+/// Nobody holds pods to a standard here.
+fn pod_security(namespace: &Value) -> Option<String> {
+    const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+    let level = namespace.pointer("/metadata/labels")?.get(ENFORCE)?.as_str()?;
+    (level != "privileged").then(|| format!("the label {ENFORCE}={level}"))
 }
 
 fn first(spec: &Value, path: &str, fields: &[&str]) -> Option<String> {

@@ -65,6 +65,12 @@ async fn what_is_not_implemented_is_not_stored(on: Subject) -> Result<()> {
         (&"/api/v1/persistentvolumes".to_owned(), volume, "PersistentVolumes"),
         (&format!("{core}/resourcequotas"), quota, "scopes"),
         (
+            &"/api/v1/namespaces".to_owned(),
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{space}-strict"),
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
+            "pod-security.kubernetes.io/enforce=restricted",
+        ),
+        (
             &format!("{core}/limitranges"),
             limits(json!({"type": "Pod", "max": {"cpu": "1"}})),
             "spec.limits[0].type Pod",
