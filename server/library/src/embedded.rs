@@ -72,6 +72,8 @@ pub struct Limits {
     pub max_references: usize,
     /// The most uploads at the same time.
     pub max_uploads: usize,
+    /// The most uploads of one owner at the same time: the others keep the rest.
+    pub max_uploads_of_one: usize,
     /// How long an upload may rest before it is forgotten.
     pub upload_expiry: Duration,
     /// How long a request's body may stand still.
@@ -144,6 +146,7 @@ impl Default for Limits {
             max_manifest_bytes: 4 << 20,
             max_references: 1024,
             max_uploads: 256,
+            max_uploads_of_one: 64,
             upload_expiry: Duration::from_hours(1),
             body_idle: Duration::from_mins(1),
             max_tags: 1000,

@@ -201,7 +201,13 @@ async fn names_and_digests_that_are_not_valid_are_refused() {
 #[tokio::test]
 async fn everything_has_a_limit() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let limits = Limits { max_blob_bytes: 100, max_manifest_bytes: 1000, max_uploads: 2, ..Limits::default() };
+    let limits = Limits {
+        max_blob_bytes: 100,
+        max_manifest_bytes: 1000,
+        max_uploads: 3,
+        max_uploads_of_one: 2,
+        ..Limits::default()
+    };
     let now = Arc::new(Mutex::new(support::now()));
     let clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = {
         let now = now.clone();
@@ -227,6 +233,8 @@ async fn everything_has_a_limit() {
     let another = || ask(&host, USER, Method::POST, "/v2/web/blobs/uploads/");
     assert_eq!((another().await.0, another().await.0), (202, 202));
     assert_eq!(another().await, (429, "TOOMANYREQUESTS".to_owned()));
+    let of_omar = || ask(&host, "omar", Method::POST, "/v2/web/blobs/uploads/");
+    assert_eq!((of_omar().await.0, of_omar().await.0), (202, 429), "one owner leaves the others some");
     *now.lock().expect("not poisoned") += TimeDelta::hours(2);
     assert_eq!(another().await.0, 202, "uploads that rest for long make room");
     assert_eq!(files(&dir.path().join("registry/uploads")).len(), 1);

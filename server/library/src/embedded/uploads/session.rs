@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub(in super::super) struct Uploads {
     dir: PathBuf,
     most: usize,
+    most_of_one: usize,
     expiry: TimeDelta,
     sessions: Mutex<HashMap<Uuid, Arc<Session>>>,
 }
@@ -53,6 +54,7 @@ impl Uploads {
         Ok(Self {
             dir,
             most: limits.max_uploads,
+            most_of_one: limits.max_uploads_of_one,
             expiry: TimeDelta::from_std(limits.upload_expiry).unwrap_or(TimeDelta::MAX),
             sessions: Mutex::default(),
         })
@@ -102,7 +104,8 @@ impl Uploads {
             }),
         });
         let mut sessions = self.sessions();
-        if sessions.len() >= self.most {
+        let theirs = sessions.values().filter(|session| session.owner == owner).count();
+        if sessions.len() >= self.most || theirs >= self.most_of_one {
             let refusal = Refusal::new(Code::TooManyRequests, "there are too many uploads at the moment");
             return Err(refusal.with_retry_after());
         }
