@@ -8,10 +8,12 @@ const COMPONENT: &str = "add a component, which makes it and keeps it";
 const CONTROLLER: &str = "a controller of the cluster makes it";
 const CLUSTER: &str = "it belongs to the whole cluster; an administrator of the cluster creates it";
 const REQUEST: &str = "it is a question to the API server, not an object that stays";
+const RIGHTS: &str =
+    "it grants rights in the cluster with those of Ropeway; an administrator of the cluster creates it";
 const ONE: &str = "add each of its items by itself";
 
 /// Groups, kinds and what to do instead.
-const REFUSED: [(&str, &[&str], &str); 18] = [
+const REFUSED: [(&str, &[&str], &str); 19] = [
     ("", &["Pod", "ReplicationController"], COMPONENT),
     ("apps", &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"], COMPONENT),
     ("extensions", &["Deployment", "DaemonSet", "ReplicaSet"], COMPONENT),
@@ -24,6 +26,7 @@ const REFUSED: [(&str, &[&str], &str); 18] = [
     ("", &["Namespace"], "the team's namespace is made when the team is opened on a cluster"),
     ("", &["Node", "PersistentVolume", "ComponentStatus"], CLUSTER),
     ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"], CLUSTER),
+    ("rbac.authorization.k8s.io", &["Role", "RoleBinding"], RIGHTS),
     ("apiextensions.k8s.io", &["CustomResourceDefinition"], CLUSTER),
     ("apiregistration.k8s.io", &["APIService"], CLUSTER),
     ("storage.k8s.io", &["StorageClass", "CSIDriver", "CSINode", "VolumeAttachment", "VolumeAttributesClass"], CLUSTER),
@@ -69,8 +72,9 @@ pub(super) fn check_object(kind: &str, name: &str, manifest: &Map<String, Json>)
             Some("bootstrap.kubernetes.io/token") => refuse(CLUSTER),
             _ => Ok(()),
         },
-        "Role" | "RoleBinding" if name.starts_with("system:") => {
-            Err(shape("/metadata/name", "not one of the cluster's"))
+        // With them, whatever others reach at such an address would come here.
+        "Service" if manifest.get("spec").and_then(|spec| spec.get("externalIPs")).is_some() => {
+            Err(shape("/spec/externalIPs", "not set: addresses outside are the cluster's to give"))
         }
         _ => Ok(()),
     }

@@ -69,7 +69,8 @@ fn kinds_that_are_no_resources_are_refused_with_what_to_do_instead() {
         ("v1", "Event", true),
         ("v1", "ConfigMap", false),
         ("v1", "Service", false),
-        ("rbac.authorization.k8s.io/v1", "Role", false),
+        ("rbac.authorization.k8s.io/v1", "Role", true),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", true),
         ("networking.k8s.io/v1", "NetworkPolicy", false),
         ("policy/v1", "PodDisruptionBudget", false),
         ("example.org/v1", "Node", false),
@@ -97,6 +98,10 @@ fn what_is_no_object_is_refused_with_the_place() {
         (json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}), "/metadata/name: "),
         (json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a-"}}), "/metadata/name: "),
         (json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "../a"}}), "/metadata/name: "),
+        (
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"externalIPs": ["1.2.3.4"]}}),
+            "/spec/externalIPs: ",
+        ),
         (
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "annotations": {"x/y": 1}}}),
             "/metadata/annotations/x~1y: ",
