@@ -2,9 +2,16 @@
 #![allow(clippy::wildcard_imports, reason = "the macro's own way to name column types")]
 #![expect(missing_docs, reason = "what diesel's macro makes has no documentation of its own")]
 
+mod joins;
+
+/// The types of columns: those that both databases have, and our own.
+mod columns {
+    pub(super) use crate::types::*;
+    pub(super) use diesel::sql_types::*;
+}
+
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     enterprises (id) {
         id -> IdSql,
@@ -14,8 +21,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     users (id) {
         id -> IdSql,
@@ -28,8 +34,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     sessions (id) {
         id -> IdSql,
@@ -41,8 +46,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     members (enterprise_id, user_id) {
         enterprise_id -> IdSql,
@@ -53,8 +57,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     sealed_values (id) {
         id -> IdSql,
@@ -65,8 +68,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     drivers (id) {
         id -> IdSql,
@@ -82,8 +84,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     clusters (id) {
         id -> IdSql,
@@ -107,8 +108,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     libraries (enterprise_id) {
         enterprise_id -> IdSql,
@@ -130,8 +130,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     library_reachability (cluster_id) {
         cluster_id -> IdSql,
@@ -144,8 +143,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     teams (id) {
         id -> IdSql,
@@ -157,8 +155,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     team_members (team_id, user_id) {
         team_id -> IdSql,
@@ -169,8 +166,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     team_openings (id) {
         id -> IdSql,
@@ -182,8 +178,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     templates (id) {
         id -> IdSql,
@@ -200,8 +195,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     template_categories (template_id, category) {
         template_id -> IdSql,
@@ -210,8 +204,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     versions (id) {
         id -> IdSql,
@@ -233,8 +226,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     version_images (id) {
         id -> IdSql,
@@ -249,8 +241,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     applications (id) {
         id -> IdSql,
@@ -267,8 +258,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     installations (id) {
         id -> IdSql,
@@ -288,8 +278,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     components (id) {
         id -> IdSql,
@@ -309,8 +298,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     kubernetes_resources (id) {
         id -> IdSql,
@@ -330,8 +318,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     cluster_objects (id) {
         id -> IdSql,
@@ -348,8 +335,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     operations (id) {
         id -> IdSql,
@@ -380,8 +366,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     steps (operation_id, number) {
         operation_id -> IdSql,
@@ -401,8 +386,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     events (operation_id, sequence) {
         operation_id -> IdSql,
@@ -418,8 +402,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     publications (id) {
         id -> IdSql,
@@ -443,8 +426,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     publication_images (id) {
         id -> IdSql,
@@ -463,8 +445,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     upgrade_records (id) {
         id -> IdSql,
@@ -490,8 +471,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
-    use crate::types::*;
+    use crate::schema::columns::*;
 
     audit_entries (id) {
         id -> IdSql,
@@ -505,89 +485,3 @@ diesel::table! {
         result -> Text,
     }
 }
-
-diesel::joinable!(sessions -> users (user_id));
-diesel::joinable!(members -> enterprises (enterprise_id));
-diesel::joinable!(members -> users (user_id));
-diesel::joinable!(sealed_values -> enterprises (enterprise_id));
-diesel::joinable!(clusters -> enterprises (enterprise_id));
-diesel::joinable!(clusters -> drivers (driver_id));
-diesel::joinable!(clusters -> sealed_values (kubeconfig));
-diesel::joinable!(libraries -> enterprises (enterprise_id));
-diesel::joinable!(library_reachability -> clusters (cluster_id));
-diesel::joinable!(library_reachability -> enterprises (enterprise_id));
-diesel::joinable!(teams -> enterprises (enterprise_id));
-diesel::joinable!(team_members -> teams (team_id));
-diesel::joinable!(team_members -> users (user_id));
-diesel::joinable!(team_openings -> teams (team_id));
-diesel::joinable!(team_openings -> clusters (cluster_id));
-diesel::joinable!(templates -> enterprises (enterprise_id));
-diesel::joinable!(templates -> teams (team_id));
-diesel::joinable!(templates -> users (created_by));
-diesel::joinable!(template_categories -> templates (template_id));
-diesel::joinable!(versions -> templates (template_id));
-diesel::joinable!(version_images -> versions (version_id));
-diesel::joinable!(applications -> enterprises (enterprise_id));
-diesel::joinable!(applications -> teams (team_id));
-diesel::joinable!(applications -> clusters (cluster_id));
-diesel::joinable!(installations -> applications (application_id));
-diesel::joinable!(installations -> teams (team_id));
-diesel::joinable!(installations -> clusters (cluster_id));
-diesel::joinable!(installations -> templates (template_id));
-diesel::joinable!(installations -> versions (version_id));
-diesel::joinable!(components -> applications (application_id));
-diesel::joinable!(components -> installations (installation_id));
-diesel::joinable!(components -> versions (version_id));
-diesel::joinable!(kubernetes_resources -> applications (application_id));
-diesel::joinable!(kubernetes_resources -> installations (installation_id));
-diesel::joinable!(kubernetes_resources -> versions (version_id));
-diesel::joinable!(cluster_objects -> applications (application_id));
-diesel::joinable!(cluster_objects -> clusters (cluster_id));
-diesel::joinable!(operations -> enterprises (enterprise_id));
-diesel::joinable!(operations -> teams (team_id));
-diesel::joinable!(operations -> applications (application_id));
-diesel::joinable!(operations -> clusters (cluster_id));
-diesel::joinable!(operations -> installations (installation_id));
-diesel::joinable!(steps -> operations (operation_id));
-diesel::joinable!(events -> operations (operation_id));
-diesel::joinable!(publications -> applications (application_id));
-diesel::joinable!(publications -> templates (template_id));
-diesel::joinable!(publications -> operations (operation_id));
-diesel::joinable!(publications -> versions (version_id));
-diesel::joinable!(publications -> users (created_by));
-diesel::joinable!(publication_images -> publications (publication_id));
-diesel::joinable!(upgrade_records -> installations (installation_id));
-diesel::joinable!(upgrade_records -> applications (application_id));
-diesel::joinable!(upgrade_records -> operations (operation_id));
-diesel::joinable!(audit_entries -> enterprises (enterprise_id));
-
-diesel::allow_tables_to_appear_in_same_query!(
-    enterprises,
-    users,
-    sessions,
-    members,
-    sealed_values,
-    drivers,
-    clusters,
-    libraries,
-    library_reachability,
-    teams,
-    team_members,
-    team_openings,
-    templates,
-    template_categories,
-    versions,
-    version_images,
-    applications,
-    installations,
-    components,
-    kubernetes_resources,
-    cluster_objects,
-    operations,
-    steps,
-    events,
-    publications,
-    publication_images,
-    upgrade_records,
-    audit_entries,
-);
