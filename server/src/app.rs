@@ -1,14 +1,22 @@
 //! The process: what every request and every operation has at hand.
 
 use crate::{
-    clock::Clock, clusters::Clusters, config::Config, operation::feed::Feed, seal::Sealer, service::sign_in::Attempts,
-    shares::Shares, store::Database,
+    actor::Actor,
+    clock::Clock,
+    clusters::Clusters,
+    config::Config,
+    error::{Error, Result},
+    operation::feed::Feed,
+    seal::Sealer,
+    service::sign_in::Attempts,
+    shares::{Share, Shares},
+    store::Database,
 };
 use std::{ops::Deref, sync::Arc};
 use tokio::sync::Semaphore;
 
-/// Applications that one person follows at the same time.
-const MAX_FOLLOWED: usize = 50;
+/// Things that one person follows at the same time.
+const MAX_FOLLOWED: usize = 100;
 
 /// The process. Cheap to clone.
 #[derive(Clone)]
@@ -32,7 +40,7 @@ pub struct Parts {
     pub password_work: Semaphore,
     /// The failed attempts to sign in of the last minute.
     pub sign_in_attempts: Attempts,
-    /// Who follows applications: each follower watches its cluster.
+    /// Who follows what: each follower watches a cluster, or looks at the database once in a while.
     pub followers: Shares,
 }
 
@@ -59,6 +67,14 @@ impl App {
             sign_in_attempts: Attempts::default(),
             followers: Shares::new(MAX_FOLLOWED),
         }))
+    }
+}
+
+impl App {
+    /// One more thing that somebody follows.
+    pub fn share_of_followers(&self, actor: &Actor) -> Result<Share> {
+        let too_many = || Error::RateLimited("you follow too many things at the same time".into());
+        self.followers.take(actor.user_id).ok_or_else(too_many)
     }
 }
 

@@ -123,6 +123,10 @@ impl From<diesel::result::Error> for Error {
                 | DatabaseErrorKind::ForeignKeyViolation,
                 _,
             ) => Self::Conflict("something else changed this at the same time; try again".into()),
+            // PostgreSQL has texts without it alone, and says so in the middle of a statement.
+            Diesel::DatabaseError(_, information) if information.message().contains("0x00") => {
+                Self::invalid::<&str>("INVALID_TEXT", [], "no text may contain the character U+0000")
+            }
             error => Self::internal(error),
         }
     }

@@ -1,50 +1,51 @@
-//! So much of something for each person at the same time, so that nobody keeps the others out.
+//! So much of something for each person, or each address, at the same time, so that nobody keeps the others out.
 
 use crate::id::UserId;
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// How much each person has. Cheap to clone.
+/// How much each of them has. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Shares {
+pub struct Shares<Of: Eq + Hash = UserId> {
     most: usize,
-    taken: Arc<Mutex<HashMap<UserId, usize>>>,
+    taken: Arc<Mutex<HashMap<Of, usize>>>,
 }
 
 /// One that somebody has. It is given back when this is dropped.
 #[derive(Debug)]
-pub struct Share {
-    user: UserId,
-    taken: Arc<Mutex<HashMap<UserId, usize>>>,
+pub struct Share<Of: Eq + Hash = UserId> {
+    of: Of,
+    taken: Arc<Mutex<HashMap<Of, usize>>>,
 }
 
-impl Shares {
+impl<Of: Copy + Eq + Hash> Shares<Of> {
     /// So many for each.
     pub fn new(most: usize) -> Self {
         Self { most, taken: Arc::default() }
     }
 
     /// One more for somebody; none where they have as many as they may.
-    pub fn take(&self, user: UserId) -> Option<Share> {
+    pub fn take(&self, of: Of) -> Option<Share<Of>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_user = taken.entry(user).or_default();
-        if *of_user >= self.most {
+        let theirs = taken.entry(of).or_default();
+        if *theirs >= self.most {
             return None;
         }
-        *of_user += 1;
-        Some(Share { user, taken: Arc::clone(&self.taken) })
+        *theirs += 1;
+        Some(Share { of, taken: Arc::clone(&self.taken) })
     }
 }
 
-impl Drop for Share {
+impl<Of: Eq + Hash> Drop for Share<Of> {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_user) = taken.get_mut(&self.user) {
-            *of_user -= 1;
-            if *of_user == 0 {
-                taken.remove(&self.user);
+        if let Some(theirs) = taken.get_mut(&self.of) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                taken.remove(&self.of);
             }
         }
     }
@@ -53,12 +54,11 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Id;
     use uuid::Uuid;
 
     #[test]
     fn each_person_has_their_own() {
-        let [ada, bob] = [1, 2].map(|n| Id::new(Uuid::from_u128(n)));
+        let [ada, bob] = [1, 2].map(|n| UserId::new(Uuid::from_u128(n)));
         let shares = Shares::new(2);
         let (first, second) = (shares.take(ada).unwrap(), shares.take(ada).unwrap());
         assert!(shares.take(ada).is_none());

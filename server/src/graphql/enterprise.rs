@@ -131,6 +131,7 @@ impl Enterprise {
     }
 
     /// The categories in use among the templates that one may see, in order.
+    #[graphql(complexity = "super::limits::QUERY")]
     async fn template_categories(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<String>> {
         template::categories_of_enterprise(ctx, self.row.id).await.graphql()
     }
@@ -151,6 +152,7 @@ impl Enterprise {
     }
 
     /// Where it keeps its published images; null but for administrators.
+    #[graphql(complexity = "super::limits::QUERY + child_complexity")]
     async fn library(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Library>> {
         let result = async { list::find_library(app(ctx), self.row.id, self.role(ctx).await?).await };
         result.await.map(|library| library.map(Into::into)).graphql()

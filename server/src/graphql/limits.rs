@@ -1,9 +1,12 @@
 //! What a request may cost and how long it may take, and codes for errors that come from no resolver.
 
+mod size;
+
 use async_graphql::{
-    Response, ServerError, ServerResult, ValidationResult, Variables,
+    Request, Response, ServerError, ServerResult, ValidationResult, Variables,
     extensions::{
-        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextSubscribe, NextValidation,
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest, NextSubscribe,
+        NextValidation,
     },
     parser::types::ExecutableDocument,
 };
@@ -22,12 +25,18 @@ pub const PLAN: usize = 500;
 /// What it costs to ask a cluster about everything that an application has there.
 pub const LIVE: usize = 200;
 
+/// What it costs to ask the database for something of its own, that no loader gathers.
+pub const QUERY: usize = 20;
+
+/// What a value costs that may be as large as a few hundred KiB.
+pub const LARGE: usize = 50;
+
 /// What a list without pages costs that may be nested: as if there were ten of what is in it.
 pub fn several(of_each: usize) -> usize {
     of_each.saturating_mul(10).saturating_add(10)
 }
 
-/// Ends what takes too long, and gives errors of parsing, validation and decoding a code.
+/// Refuses what is too large, ends what takes too long, and gives errors of parsing, validation and decoding a code.
 pub struct Bounds;
 
 struct BoundsOfRequest;
@@ -40,6 +49,20 @@ impl ExtensionFactory for Bounds {
 
 #[async_trait::async_trait]
 impl Extension for BoundsOfRequest {
+    async fn prepare_request(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let mut request = next.run(ctx, request).await?;
+        let document = request.parsed_query().map_err(|error| coded(error, "BAD_REQUEST"))?;
+        match size::refusal(document) {
+            Some(why) => Err(coded(ServerError::new(why, None), "TOO_COMPLEX")),
+            None => Ok(request),
+        }
+    }
+
     async fn parse_query(
         &self,
         ctx: &ExtensionContext<'_>,

@@ -110,6 +110,7 @@ impl KubernetesResource {
     }
 
     /// The object as it shall be, without the entries of a Secret.
+    #[graphql(complexity = "super::limits::LARGE")]
     async fn manifest(&self) -> Json {
         edit::resource_spec(&self.row).map_or(Json::Null, |spec| Json::Object(spec.manifest.clone()))
     }

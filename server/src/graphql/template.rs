@@ -192,7 +192,7 @@ impl AppTemplate {
     }
 
     /// Its logo, as a `data:` URL.
-    #[graphql(complexity = 10)]
+    #[graphql(complexity = "super::limits::LARGE")]
     async fn logo(&self) -> Option<String> {
         data_url(&self.row)
     }

@@ -2,13 +2,17 @@
 
 use crate::{
     id::UserId,
+    service::sign_in::network,
     shares::{Share, Shares},
 };
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections of whom nobody knows yet whose they are. Each of them lasts a few seconds.
 const STRANGERS: usize = 100;
+
+/// Of these, from one address. Behind a proxy, that is everybody's.
+const OF_ONE_ADDRESS: usize = 50;
 
 /// Connections of one person.
 const OF_ONE_PERSON: usize = 50;
@@ -17,6 +21,7 @@ const OF_ONE_PERSON: usize = 50;
 #[derive(Clone)]
 pub(super) struct Places {
     strangers: Arc<Semaphore>,
+    of_addresses: Shares<IpAddr>,
     all: Arc<Semaphore>,
     of_each: Shares,
 }
@@ -25,6 +30,12 @@ pub(super) struct Places {
 pub(super) struct Place {
     _one_of_all: OwnedSemaphorePermit,
     _one_of_theirs: Share,
+}
+
+/// The place of somebody of whom nobody knows yet who it is.
+pub(super) struct Entry {
+    _one_of_strangers: OwnedSemaphorePermit,
+    _one_of_address: Share<IpAddr>,
 }
 
 /// Why there is no place.
@@ -41,14 +52,17 @@ impl Places {
     pub(super) fn new(all: usize) -> Self {
         Self {
             strangers: Arc::new(Semaphore::new(STRANGERS)),
+            of_addresses: Shares::new(OF_ONE_ADDRESS),
             all: Arc::new(Semaphore::new(all)),
             of_each: Shares::new(OF_ONE_PERSON),
         }
     }
 
     /// A place until it is known whose the connection is.
-    pub(super) fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.strangers).try_acquire_owned().ok()
+    pub(super) fn enter(&self, from: IpAddr) -> Option<Entry> {
+        let one_of_address = self.of_addresses.take(network(from))?;
+        let one_of_strangers = Arc::clone(&self.strangers).try_acquire_owned().ok()?;
+        Some(Entry { _one_of_strangers: one_of_strangers, _one_of_address: one_of_address })
     }
 
     /// A place of somebody.
@@ -80,10 +94,13 @@ mod tests {
     #[test]
     fn strangers_take_no_place_of_those_who_are_known() {
         let places = Places::new(1);
-        let entered: Vec<_> = (0..STRANGERS).map(|_| places.enter().unwrap()).collect();
-        assert!(places.enter().is_none());
+        let [first, second, third] = [1, 2, 3].map(|n| IpAddr::from([192, 0, 2, n]));
+        let mut entered: Vec<_> = (0..OF_ONE_ADDRESS).map(|_| places.enter(first).unwrap()).collect();
+        assert!(places.enter(first).is_none(), "one address keeps out itself alone");
+        entered.extend((OF_ONE_ADDRESS..STRANGERS).map(|_| places.enter(second).unwrap()));
+        assert!(places.enter(third).is_none());
         assert!(places.take(Id::new(Uuid::from_u128(1))).is_ok());
         drop(entered);
-        assert!(places.enter().is_some());
+        assert!(places.enter(third).is_some());
     }
 }

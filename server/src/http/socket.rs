@@ -7,7 +7,7 @@
 
 use super::{
     Server, failure,
-    places::{Full, Place},
+    places::{Entry, Full, Place},
     token_in,
 };
 use crate::{actor::Actor, graphql, service::authenticate};
@@ -17,7 +17,7 @@ use async_graphql::{
 };
 use axum::{
     extract::{
-        State,
+        ConnectInfo, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
     http::StatusCode,
@@ -28,11 +28,12 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
@@ -71,8 +72,12 @@ const TOO_MANY_OF_YOURS: Refusal = (4429, "you have too many connections");
 const TOO_MANY: Refusal = (1013, "there are too many connections");
 
 /// Speaks GraphQL over a WebSocket.
-pub(super) async fn graphql(State(server): State<Server>, upgrade: WebSocketUpgrade) -> Response {
-    let Some(entry) = server.places.enter() else {
+pub(super) async fn graphql(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let Some(entry) = server.places.enter(peer.ip()) else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "there are too many connections");
     };
     let limit = server.app.config.http.max_body_bytes;
@@ -111,7 +116,7 @@ struct Envelope {
     id: Option<String>,
 }
 
-async fn serve(server: Server, mut socket: WebSocket, entry: OwnedSemaphorePermit) {
+async fn serve(server: Server, mut socket: WebSocket, entry: Entry) {
     if socket.protocol().is_none_or(|chosen| chosen != PROTOCOL) {
         close(&mut socket, 4406, "the protocol is graphql-transport-ws").await;
         return;
@@ -202,7 +207,7 @@ fn protocol(
     server: &Server,
     shared: &Arc<Shared>,
     messages: mpsc::Receiver<ClientMessage>,
-    entry: OwnedSemaphorePermit,
+    entry: Entry,
 ) -> impl Stream<Item = WsMessage> + Send + use<> {
     let messages = stream::unfold(messages, async |mut messages| messages.recv().await.map(|m| (Ok(m), messages)));
     let (server, shared) = (server.clone(), Arc::clone(shared));

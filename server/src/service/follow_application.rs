@@ -106,7 +106,8 @@ struct Following {
 }
 
 /// The application as it is now, then whatever changes, soon after it did. What changes often is told once in a while.
-/// It ends when the application is gone, or may not be seen any more. One person follows a limited number at a time.
+/// It ends when the application is gone, or may not be seen any more. One person follows a limited number of things at a
+/// time.
 pub async fn follow_application(
     app: &App,
     actor: &Actor,
@@ -115,8 +116,7 @@ pub async fn follow_application(
     let mut conn = app.database.read().await?;
     let application = authorize::application(&mut conn, actor, id, TeamAction::View).await?;
     drop(conn);
-    let too_many = || Error::RateLimited("you follow too many applications at the same time".into());
-    let share = app.followers.take(actor.user_id).ok_or_else(too_many)?;
+    let share = app.share_of_followers(actor)?;
     let events = match app.cluster(application.cluster_id).await {
         Ok(cluster) => {
             let selector = format!("{}={id}", labels::APPLICATION);

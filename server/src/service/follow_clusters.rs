@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     id::{ClusterId, EnterpriseId},
     operation::feed::{Follower, Topic},
+    shares::Share,
     store::{
         cluster::{self, Cluster, ClusterStatus},
         member,
@@ -25,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const MAX_CLUSTERS: i64 = 1000;
 
 /// Each cluster as it is now, then each one soon after its status changed; with each, whether all of it may be seen. It
-/// ends when the person is no member any more.
+/// ends when the person is no member any more. One person follows a limited number of things at a time.
 pub async fn follow_clusters(
     app: &App,
     actor: &Actor,
@@ -38,6 +39,7 @@ pub async fn follow_clusters(
         id,
         known: HashMap::new(),
         waiting: VecDeque::new(),
+        _share: app.share_of_followers(actor)?,
     };
     following.read().await?;
     Ok(stream::unfold(Some(following), async |following| {
@@ -57,6 +59,7 @@ struct Following {
     follower: Follower,
     known: HashMap<ClusterId, Told>,
     waiting: VecDeque<(Cluster, bool)>,
+    _share: Share,
 }
 
 /// What is news when it changes.

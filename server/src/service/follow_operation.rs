@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     operation::feed::{EventCursor, FollowError, Patience, events_after},
     service::find_application::find_operation,
+    shares::Share,
     store::event::Event,
 };
 use futures::{FutureExt as _, Stream, StreamExt as _, stream, stream::BoxStream};
@@ -21,21 +22,25 @@ struct Following {
     start: EventCursor,
     events: BoxStream<'static, Result<Event, FollowError>>,
     checked_at: Instant,
+    _share: Share,
 }
 
-/// The events of an operation after a cursor, to its end. It ends as well when the operation may not be seen any more.
+/// The events of an operation after a cursor, to its end. It ends as well when the operation may not be seen any more. One
+/// person follows a limited number of things at a time.
 pub async fn follow_operation(
     app: &App,
     actor: &Actor,
     start: EventCursor,
 ) -> Result<impl Stream<Item = Result<Event, FollowError>> + Send + use<>> {
     find_operation(app, actor, start.operation_id).await?;
+    let share = app.share_of_followers(actor)?;
     let following = Following {
         app: app.clone(),
         actor: actor.clone(),
         start,
         events: events_after(app.database.clone(), &app.feed, start, Patience::default()).boxed(),
         checked_at: Instant::now(),
+        _share: share,
     };
     Ok(stream::unfold(Some(following), |following| {
         async move {

@@ -40,6 +40,15 @@ pub async fn list_enterprises(
     Ok(Page::of(&page, rows, total, |row| (row.name.clone(), row.id)))
 }
 
+/// What is searched for is no longer than names are, and PostgreSQL has texts without U+0000 alone.
+pub fn check_search(search: Option<&str>) -> Result<()> {
+    if search.is_none_or(|text| text.chars().count() <= MAX_SEARCH && !text.contains('\0')) {
+        return Ok(());
+    }
+    let message = format!("at most {MAX_SEARCH} characters, none of them U+0000");
+    Err(Error::invalid("INVALID_SEARCH", ["search"], message))
+}
+
 /// The clusters of an enterprise, by name: all for its administrators, those that accept teams for its members.
 pub async fn list_clusters(
     app: &App,
@@ -65,9 +74,7 @@ pub async fn list_teams(
 ) -> Result<Page<Team>> {
     let of = (role != EnterpriseRole::Administrator).then_some(actor.user_id);
     let search = search.filter(|text| !text.is_empty());
-    if search.is_some_and(|text| text.chars().count() > MAX_SEARCH) {
-        return Err(Error::invalid("INVALID_SEARCH", ["search"], format!("at most {MAX_SEARCH} characters")));
-    }
+    check_search(search)?;
     let mut conn = app.database.read().await?;
     let rows = team::page(&mut conn, id, of, search, page.after.clone(), page.limit()).await?;
     let total = if page.count { team::total(&mut conn, id, of, search).await? } else { 0 };

@@ -6,15 +6,15 @@ use crate::{
     error::{Error, Result},
     graphql::page::{Page, PageRequest},
     id::{EnterpriseId, TemplateId},
-    service::template::{MAX_CATEGORY, seen_by},
+    service::{
+        list::check_search,
+        template::{MAX_CATEGORY, seen_by},
+    },
     store::{
         template::{self, Scope, Template},
         version::{self, Version},
     },
 };
-
-/// The longest text that templates are searched for.
-const MAX_SEARCH: usize = 100;
 
 /// Which templates are wanted, among those that somebody sees.
 #[derive(Debug, Clone, Default)]
@@ -35,10 +35,8 @@ pub async fn list_templates(
     wanted: Wanted,
     page: PageRequest<(String, TemplateId)>,
 ) -> Result<Page<Template>> {
-    if wanted.search.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH) {
-        return Err(Error::invalid("INVALID_SEARCH", ["search"], format!("at most {MAX_SEARCH} characters")));
-    }
-    if wanted.category.as_ref().is_some_and(|text| text.chars().count() > MAX_CATEGORY) {
+    check_search(wanted.search.as_deref())?;
+    if wanted.category.as_ref().is_some_and(|text| text.chars().count() > MAX_CATEGORY || text.contains('\0')) {
         return Err(Error::invalid("INVALID_SEARCH", ["category"], format!("at most {MAX_CATEGORY} characters")));
     }
     let mut conn = app.database.read().await?;

@@ -204,6 +204,14 @@ impl Live {
         Condition { state, reason: judged.explained(state), ready_replicas: ready.unwrap_or(0) }
     }
 
+    /// Whether the cluster has its workload, and it is the application's.
+    pub fn has_workload(&self, row: &ComponentRow) -> bool {
+        match (self, edit::spec(row)) {
+            (Self::Seen(seen), Some(spec)) => workload(seen, spec.kind, &row.cluster_name).is_some(),
+            _ => false,
+        }
+    }
+
     /// How the whole is: the worst of its components decides.
     pub fn aggregate(&self, components: &[Arc<ComponentRow>]) -> RunState {
         let states: BTreeSet<u8> = components

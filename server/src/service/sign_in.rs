@@ -27,8 +27,14 @@ use std::{
 /// Failed attempts for one name, from one address, in one minute.
 pub const ATTEMPTS_PER_MINUTE: u32 = 10;
 
+/// Attempts from one address in one minute, whatever the names: each costs the work of a password.
+const ATTEMPTS_PER_MINUTE_AND_ADDRESS: u32 = 120;
+
 /// What attempts count for that name nobody who could be there: to check a password costs the same for them.
 const NO_NAME: &str = "";
+
+/// What all attempts from one address count for together.
+const ANY_NAME: &str = "*";
 
 /// Names that are remembered for their failed attempts. More than this are only seen when somebody tries names.
 const MAX_NAMES: usize = 10_000;
@@ -36,8 +42,8 @@ const MAX_NAMES: usize = 10_000;
 /// How long an attempt counts.
 const WINDOW: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
-/// The failed attempts of the last minute, by name and by where they came from: whoever tries the name of somebody else
-/// keeps only themselves out.
+/// The failed attempts of the last minute, by name and by where they came from, and those of each address: whoever tries
+/// the name of somebody else keeps out only those of the same address. Behind a proxy that is everybody.
 #[derive(Debug, Default)]
 pub struct Attempts(Mutex<HashMap<(String, Origin), Count>>);
 
@@ -118,6 +124,13 @@ pub(super) async fn record(conn: &mut crate::store::Conn, actor: &Actor, now: In
 impl Attempts {
     /// Counts an attempt, unless there were too many. One that succeeds is forgotten with [`Attempts::forget`].
     pub fn begin(&self, name: &str, origin: Origin, now: Instant) -> Result<()> {
+        if origin.is_some() {
+            self.count(ANY_NAME, origin, now, ATTEMPTS_PER_MINUTE_AND_ADDRESS)?;
+        }
+        self.count(name, origin, now, ATTEMPTS_PER_MINUTE)
+    }
+
+    fn count(&self, name: &str, origin: Origin, now: Instant, most: u32) -> Result<()> {
         let key = key(name, origin);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MAX_NAMES && !counts.contains_key(&key) {
@@ -132,7 +145,7 @@ impl Attempts {
         if now.0 - count.since.0 >= WINDOW {
             *count = Count { since: now, attempts: 0 };
         }
-        if count.attempts >= ATTEMPTS_PER_MINUTE {
+        if count.attempts >= most {
             return Err(Error::RateLimited("too many attempts to sign in; wait a minute".into()));
         }
         count.attempts += 1;
@@ -141,17 +154,24 @@ impl Attempts {
 
     /// The name was proved.
     pub fn forget(&self, name: &str, origin: Origin) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(name, origin));
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.remove(&key(name, origin));
+        if let Some(count) = counts.get_mut(&key(ANY_NAME, origin)) {
+            count.attempts = count.attempts.saturating_sub(1);
+        }
     }
 }
 
-/// Who has one IPv6 address has all of its network.
 fn key(name: &str, origin: Origin) -> (String, Origin) {
-    let origin = origin.map(|address| match address.to_canonical() {
+    (name.to_owned(), origin.map(network))
+}
+
+/// What limits count an address for: who has one IPv6 address has all of its network.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         address @ IpAddr::V4(_) => address,
-    });
-    (name.to_owned(), origin)
+    }
 }
 
 fn wrong() -> Error {
@@ -189,6 +209,20 @@ mod tests {
         assert!(attempts.begin("ada", from("2001:db8::2"), at(1)).is_err(), "the same network");
         attempts.begin("ada", from("2001:db8:0:1::1"), at(1)).unwrap();
         attempts.begin("ada", from("192.0.2.1"), at(1)).unwrap();
+    }
+
+    #[test]
+    fn an_address_tries_so_many_names_and_no_more() {
+        let attempts = Attempts::default();
+        let from = |text: &str| Some(text.parse().unwrap());
+        let begin = |n: u32, address| attempts.begin(&format!("name-{n}"), from(address), at(0));
+        for n in 0..ATTEMPTS_PER_MINUTE_AND_ADDRESS {
+            begin(n, "192.0.2.1").unwrap();
+        }
+        assert!(begin(200, "192.0.2.1").is_err());
+        begin(200, "192.0.2.2").unwrap();
+        attempts.forget("name-0", from("192.0.2.1"));
+        begin(200, "192.0.2.1").unwrap();
     }
 
     #[test]

@@ -149,3 +149,33 @@ async fn variables_that_cannot_be_decoded_have_a_code() {
         assert_eq!(bed.refusal(Some(&bed.admin), query, variables).await, "BAD_REQUEST", "{query}");
     }
 }
+
+/// A few hundred bytes stand for millions of fields; somebody who has not signed in sends them.
+#[tokio::test(flavor = "multi_thread")]
+async fn fragments_in_fragments_are_refused_before_they_are_spread() {
+    let bed = Bed::new().await;
+    let each = |n: usize| format!("fragment f{n} on Query {{ {} }}", format!("...f{} ", n + 1).repeat(4));
+    let levels: Vec<String> = (0..30).map(each).collect();
+    let query = format!("{{ ...f0 }} {} fragment f30 on Query {{ __typename }}", levels.join(" "));
+    assert_eq!(bed.refusal(None, &query, json!({})).await, "TOO_COMPLEX");
+    let many: Vec<String> = (0..100).map(|n| format!("a{n}: description")).collect();
+    let query = format!("{{ __schema {{ types {{ fields {{ {} }} }} }} }}", many.join(" "));
+    assert_eq!(bed.refusal(None, &query, json!({})).await, "TOO_COMPLEX");
+    let component = unknown("Component");
+    let many: Vec<String> = (0..100).map(|n| format!("a{n}: attributes")).collect();
+    let query = format!("{{ component(id: \"{component}\") {{ {} }} }}", many.join(" "));
+    assert_eq!(bed.refusal(Some(&bed.admin), &query, json!({})).await, "TOO_COMPLEX");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_database_can_hold_is_a_mistake_of_whoever_asks() {
+    let bed = Bed::new().await;
+    let query = format!(
+        "query($search: String) {{ enterprise(id: \"{}\") {{ teams(search: $search) {{ totalCount }} }} }}",
+        bed.enterprise
+    );
+    assert_eq!(bed.refusal(Some(&bed.admin), &query, json!({ "search": "a\u{0}" })).await, "INVALID");
+    let input = json!({ "enterpriseId": bed.enterprise, "userName": "a\u{0}", "role": "MEMBER" });
+    let problems = bed.problems(&bed.admin, "setMember", input).await;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
