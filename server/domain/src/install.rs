@@ -10,7 +10,7 @@ use crate::{
     secrets::{NewSecret, Source, SuppliedValues},
     version::{PublishedValue, VersionContent},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where new identities and names come from. All are the caller's, since this crate draws nothing at random.
 pub struct Fresh<'a> {
@@ -39,21 +39,27 @@ pub struct InstallOutcome {
     pub warnings: Vec<String>,
 }
 
-/// Installs a whole version. `groups` are the secrets of an earlier installation that is taken over; every component
-/// starts with the minimum of its replicas.
+/// Installs a whole version; every component starts with the minimum of its replicas.
+///
+/// `earlier` is what an installation ended with whose volumes are taken over: claims go by names, and what is in them
+/// by passwords, so identities, names, volumes and secrets stay what they were. Nothing else of it counts.
 pub fn install(
     content: &VersionContent,
     version: &VersionRef,
     supplied: &SuppliedValues,
-    groups: &BTreeMap<String, SecretId>,
+    earlier: &Installed,
     fresh: &mut Fresh<'_>,
 ) -> InstallOutcome {
     let accept: BTreeSet<ChangeId> = BTreeSet::new();
-    let mut merge = Merge::new(Mode::Upgrade, &accept, Source::new(&mut *fresh.secret, supplied, groups));
+    let source = Source::new(&mut *fresh.secret, supplied, &earlier.secret_groups).after(earlier);
+    let mut merge = Merge::new(Mode::Upgrade, &accept, source);
     let mut after = Installed::default();
     let mut identities = Vec::new();
     for component in &content.components {
-        let (own_key, cluster_name) = (fresh.component)(&component.slug);
+        let (own_key, cluster_name) = match earlier.components.get(&component.key) {
+            Some(before) => (before.own_key, before.cluster_name.clone()),
+            None => (fresh.component)(&component.slug),
+        };
         merge.members.insert(component.key, component.name.clone());
         merge.names.insert(component.key, cluster_name.clone());
         identities.push((own_key, cluster_name));
@@ -61,14 +67,18 @@ pub fn install(
     for (component, identity) in content.components.iter().zip(identities) {
         merge.enter(Owner::Component(component.key), &component.name);
         merge.decide("component", &Rule::TAKE, None, Some(&summary(component)), None);
-        let spec = new_component(&mut merge, component);
+        let mut spec = new_component(&mut merge, component);
+        if let Some(before) = earlier.components.get(&component.key) {
+            spec.volumes = merge.volumes_after(&before.spec.volumes, &spec.volumes);
+        }
         after.components.insert(component.key, placed(spec, identity, version));
     }
     for resource in &content.resources {
         merge.enter(Owner::Resource(resource.key), &resource_name(resource));
         merge.decide("resource", &Rule::TAKE, None, Some(&resource_summary(resource)), None);
         let spec = new_resource(&mut merge, resource);
-        let own_key = (fresh.resource)();
+        let before = earlier.resources.get(&resource.key);
+        let own_key = before.map_or_else(|| (fresh.resource)(), |before| before.own_key);
         let version = Some(version.clone());
         after
             .resources

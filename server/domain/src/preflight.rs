@@ -90,6 +90,8 @@ pub struct Surroundings {
     pub claims: BTreeSet<String>,
     /// The claims that may be used: those that the installation takes over, and those of components that are there.
     pub taken_over: BTreeSet<String>,
+    /// The installations that claims were left by, where they are known, as the API names them.
+    pub left_by: BTreeMap<String, String>,
     /// Kubernetes resources, as `apiVersion/Kind/name`, that are there and not ours.
     pub foreign_objects: BTreeSet<String>,
 }
@@ -124,6 +126,9 @@ pub fn preflight<V>(facts: &ClusterFacts, wanted: &Wanted<'_, V>, around: &Surro
     }
     for resource in &wanted.resources {
         served(facts, resource, &mut found);
+        if resource.kind == "PersistentVolumeClaim" {
+            claim_left(&resource.name, None, around, &mut found);
+        }
         let name = format!("{}/{}/{}", resource.api_version, resource.kind, resource.name);
         if around.foreign_objects.contains(&name) {
             let message =
@@ -272,13 +277,22 @@ fn claims<V>(component: &Component<V>, name: Option<&String>, around: &Surroundi
     let Some(name) = name else { return };
     // Claims of replicas that are not started at first would be taken as well once they are.
     for claim in claim_names(component, name, component.scale.rule.max_replicas.min(1000)) {
-        if around.claims.contains(&claim) && !around.taken_over.contains(&claim) {
-            let message = format!(
-                "the claim {claim} of an earlier installation is still there: take it over with its secrets, or delete it"
-            );
-            found.block("CLAIMS_LEFT", Some(component.key), message);
-        }
+        claim_left(&claim, Some(component.key), around, found);
     }
+}
+
+fn claim_left(claim: &str, component: Option<ComponentKey>, around: &Surroundings, found: &mut Preflight) {
+    if !around.claims.contains(claim) || around.taken_over.contains(claim) {
+        return;
+    }
+    let what = match around.left_by.get(claim) {
+        Some(id) => format!(
+            "of the earlier installation {id} is still there: install its template with it as reuseVolumesOf, which \
+             takes its volumes over with their secrets, or delete the claim"
+        ),
+        None => "is there already and may hold what somebody needs: choose another name, or delete it".to_owned(),
+    };
+    found.block("CLAIMS_LEFT", component, format!("the claim {claim} {what}"));
 }
 
 fn served<V>(facts: &ClusterFacts, resource: &Resource<V>, found: &mut Preflight) {

@@ -2,6 +2,7 @@
 
 use crate::{
     change::Owner,
+    installed::Installed,
     key::SecretId,
     model::{GenerateRule, Value},
     plan::AskedValue,
@@ -28,6 +29,8 @@ pub(crate) struct Source<'a> {
     new_id: Option<&'a mut dyn FnMut() -> SecretId>,
     supplied: Option<&'a SuppliedValues>,
     used: BTreeSet<(Owner, String)>,
+    /// The secrets that an ended installation left: whatever a version has in their places now, volumes want them.
+    left: SuppliedValues,
     /// The values of groups, those made on the way included.
     pub(crate) groups: BTreeMap<String, SecretId>,
     /// What has to be generated.
@@ -55,6 +58,7 @@ impl<'a> Source<'a> {
             supplied: Some(supplied),
             groups: groups.clone(),
             used: BTreeSet::new(),
+            left: SuppliedValues::new(),
             new: Vec::new(),
             asks: Vec::new(),
         }
@@ -67,22 +71,34 @@ impl<'a> Source<'a> {
             supplied: None,
             groups: groups.clone(),
             used: BTreeSet::new(),
+            left: SuppliedValues::new(),
             new: Vec::new(),
             asks: Vec::new(),
         }
     }
 
+    /// The secrets that an ended installation left go before new ones, and after what is supplied.
+    pub(crate) fn after(self, earlier: &Installed) -> Self {
+        Self { left: earlier.secret_values(), ..self }
+    }
+
     /// The value for a place; none where it has to be supplied and was not.
     pub(crate) fn obtain(&mut self, place: &Place<'_>, published: &PublishedValue) -> Option<Value> {
+        let name = (place.owner, place.path.to_owned());
+        let left = self.left.get(&name);
         match published {
-            PublishedValue::Text(text) => Some(Value::Text(text.clone())),
-            PublishedValue::Generate { generate } => self.generate(generate).map(|sealed| Value::Sealed { sealed }),
+            PublishedValue::Text(text) => Some(left.cloned().unwrap_or_else(|| Value::Text(text.clone()))),
+            PublishedValue::Generate { generate } => {
+                let left = left.and_then(Value::sealed);
+                self.generate(generate, left).map(|sealed| Value::Sealed { sealed })
+            }
             PublishedValue::Ask { .. } => {
-                let name = (place.owner, place.path.to_owned());
-                let value = self.supplied.and_then(|supplied| supplied.get(&name)).cloned();
-                if value.is_some() {
+                let supplied = self.supplied.and_then(|supplied| supplied.get(&name));
+                let value = supplied.or(left).cloned();
+                if supplied.is_some() {
                     self.used.insert(name);
-                } else {
+                }
+                if value.is_none() {
                     self.asks.push(AskedValue {
                         owner: place.owner,
                         owner_name: place.owner_name.to_owned(),
@@ -100,7 +116,13 @@ impl<'a> Source<'a> {
         self.supplied.into_iter().flat_map(BTreeMap::keys).filter(|name| !self.used.contains(*name))
     }
 
-    fn generate(&mut self, rule: &GenerateRule) -> Option<SecretId> {
+    fn generate(&mut self, rule: &GenerateRule, left: Option<SecretId>) -> Option<SecretId> {
+        if let Some(id) = left {
+            if let Some(group) = &rule.group {
+                self.groups.entry(group.clone()).or_insert(id);
+            }
+            return Some(id);
+        }
         let shared = rule.group.as_ref().and_then(|group| self.groups.get(group).copied());
         if let Some(id) = shared {
             if let Some(new) = self.new.iter_mut().find(|new| new.id == id) {

@@ -209,6 +209,7 @@ impl InstallationQuery {
                 new_team,
                 application_id,
                 application_name,
+                reuse_volumes_of,
                 values,
             } = input;
             let input = InstallTemplateInput {
@@ -218,6 +219,7 @@ impl InstallationQuery {
                 new_team,
                 application_id,
                 application_name,
+                reuse_volumes_of,
                 values,
                 plan_digest: None,
                 progress_deadline_seconds: None,
@@ -377,6 +379,7 @@ fn decode_install(input: InstallTemplateInput) -> Result<Install> {
         cluster_id: id::decode(&input.cluster_id, "clusterId")?,
         team,
         application,
+        reuse_volumes_of: input.reuse_volumes_of.map(|id| id::decode(&id, "reuseVolumesOf")).transpose()?,
         values: decode_values(input.values)?,
         plan_digest: decode_digest(input.plan_digest)?,
         progress_deadline_seconds: input.progress_deadline_seconds,

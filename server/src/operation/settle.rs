@@ -34,6 +34,6 @@ pub(super) async fn settle(
         OperationKind::Uninstall if operation.installation_id.is_none() => {
             application::deleted(conn, operation, outcome).await
         }
-        OperationKind::Uninstall => installation::uninstalled(conn, operation, outcome, now).await,
+        OperationKind::Uninstall => installation::uninstalled(conn, operation, steps, outcome, now).await,
     }
 }

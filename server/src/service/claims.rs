@@ -6,16 +6,23 @@ use crate::{
     clock,
     clusters::{Reached, cluster_error},
     error::{Error, Result},
+    graphql::id::encode_text,
+    id::{ApplicationId, InstallationId},
     store::{
         application::Application,
         cluster_object::{ClusterObject, OwnerKey},
+        installation,
     },
 };
 use futures::TryStreamExt as _;
 use ropeway_clusters::{Kind, label, labels, uid};
-use ropeway_domain::{ComponentKey, preflight::Surroundings};
+use ropeway_domain::preflight::Surroundings;
 use serde_json::Value as Json;
-use std::{collections::BTreeSet, pin::pin};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
+use uuid::Uuid;
 
 /// The kind of a claim.
 pub const CLAIM: &str = "PersistentVolumeClaim";
@@ -25,6 +32,9 @@ pub const COMPONENT: &str = "ropeway.dev/component";
 
 /// Claims that are asked for at a time.
 const PAGE: u16 = 500;
+
+/// Ended installations that are looked through for who left a claim: the latest.
+const MAX_ENDED: i64 = 100;
 
 /// Claims of a namespace that are looked at.
 const MAX_CLAIMS: usize = 10_000;
@@ -65,20 +75,43 @@ pub async fn of_application(reached: &Reached, application: &Application) -> Res
     list(reached, &application.namespace, Some(selector)).await
 }
 
-/// What preflight is told of the claims of a namespace; none where it does not exist yet. Those that were made for one
-/// of these components, by its own key, are its own.
-pub async fn around(reached: &Reached, namespace: &str, components: &BTreeSet<ComponentKey>) -> Result<Surroundings> {
-    let claims = list(reached, namespace, None).await?;
-    let names = |claims: &mut dyn Iterator<Item = &Json>| claims.filter_map(name).map(str::to_owned).collect();
-    let is_own = |claim: &&Json| {
-        let key = label(claim, COMPONENT).and_then(|key| key.parse().ok()).map(ComponentKey);
-        key.is_some_and(|key| components.contains(&key))
-    };
-    Ok(Surroundings {
-        claims: names(&mut claims.iter()),
-        taken_over: names(&mut claims.iter().filter(is_own)),
-        ..Surroundings::default()
-    })
+/// What preflight is told of the claims of an application's namespace; none where it does not exist yet. Those that were
+/// made for one of these components and Kubernetes resources, by its own key, are its own.
+pub async fn around(
+    app: &App,
+    reached: &Reached,
+    application: &Application,
+    own: &BTreeSet<Uuid>,
+) -> Result<Surroundings> {
+    let mut around = Surroundings::default();
+    let mut others = Vec::new();
+    for claim in list(reached, &application.namespace, None).await? {
+        let Some(name) = name(&claim) else { continue };
+        around.claims.insert(name.to_owned());
+        match label(&claim, COMPONENT).and_then(|key| key.parse().ok()) {
+            Some(key) if own.contains(&key) => _ = around.taken_over.insert(name.to_owned()),
+            Some(key) => others.push((name.to_owned(), key)),
+            None => {}
+        }
+    }
+    if !others.is_empty() {
+        let left_by = left_by(app, application.id).await?;
+        let known = others.into_iter().filter_map(|(name, key)| Some((name, encode_text(*left_by.get(&key)?))));
+        around.left_by = known.collect();
+    }
+    Ok(around)
+}
+
+/// Who had a component or a Kubernetes resource last, by its own key, of the installations that ended in an application
+/// and left volumes.
+pub async fn left_by(app: &App, application: ApplicationId) -> Result<BTreeMap<Uuid, InstallationId>> {
+    let mut by = BTreeMap::new();
+    for one in installation::ended(&mut app.database.read().await?, application, MAX_ENDED).await? {
+        for key in one.ended_as.iter().flat_map(|ended| ended.0.own_keys()) {
+            by.entry(key).or_insert(one.id);
+        }
+    }
+    Ok(by)
 }
 
 async fn list(reached: &Reached, namespace: &str, selector: Option<String>) -> Result<Vec<Json>> {

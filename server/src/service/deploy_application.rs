@@ -173,7 +173,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
     let unknown = make_anew::unknown(&input.accept, &findings.made_anew);
     let made_anew: Vec<ChangeId> = findings.made_anew.iter().map(|change| change.id.clone()).collect();
     changes.extend(findings.made_anew);
-    let found = check(observed, &desired, &deployed, &scope).await?;
+    let found = check(app, observed, &desired, &deployed, &scope).await?;
     blockers.extend(rollout.blockers.iter().cloned());
     blockers.extend(findings.blockers);
     blockers.extend(found.blockers);
@@ -217,6 +217,7 @@ async fn decide(app: &App, observed: &Observed, input: &Deploy) -> Result<Decide
 
 /// Whether the cluster can take what is new.
 async fn check(
+    app: &App,
     observed: &Observed,
     desired: &ropeway_domain::installed::Installed,
     deployed: &ropeway_domain::installed::Installed,
@@ -242,8 +243,7 @@ async fn check(
         needs_library: execute::needs_library(desired),
     };
     let state = &observed.state;
-    let keys = state.components.keys().copied().collect();
-    let around = claims::around(&observed.reached, &state.application.namespace, &keys).await?;
+    let around = claims::around(app, &observed.reached, &state.application, &state.own_keys()).await?;
     Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 

@@ -24,6 +24,7 @@ use crate::{
     store::{
         self,
         cluster_object::{self, ClusterObject},
+        installation::Installation,
         library::Library,
         operation::Operation,
         team::Team,
@@ -265,6 +266,15 @@ pub fn busy(operation: OperationId) -> Error {
     UserError::new("APPLICATION_BUSY", "another operation changes this application; wait until it ends, or cancel it")
         .naming(encode_text(operation))
         .into()
+}
+
+/// An installation whose end was begun is not changed any more: its components are to be removed already.
+pub fn check_not_ending(installation: &Installation) -> Result<()> {
+    if installation.ended_as.is_none() {
+        return Ok(());
+    }
+    let message = "its end was begun and has not succeeded yet: uninstall it again, or retry that operation";
+    Err(UserError::new("BEING_UNINSTALLED", message).into())
 }
 
 /// Something else was changed since it was observed.

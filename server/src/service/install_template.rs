@@ -1,6 +1,7 @@
 //! Installing a version: into an application of its own, or into one that exists, of a team that exists or is made on
 //! the way.
 
+mod left;
 mod place;
 
 pub use place::{ApplicationChoice, TeamChoice};
@@ -31,8 +32,9 @@ use crate::{
 };
 use place::Place;
 use ropeway_domain::{
-    ComponentKey, Digest, ResourceKey, SecretId, VersionContent,
+    ComponentKey, Decision, Digest, ResourceKey, SecretId, VersionContent,
     install::{Fresh, InstallOutcome, install},
+    installed::Installed,
     model::{Slug, cluster_name},
     operation::{InstallationState, OperationKind},
     plan::{Plan, PlanBasis, plan_digest},
@@ -53,6 +55,8 @@ pub struct Install {
     pub team: TeamChoice,
     /// In which application.
     pub application: ApplicationChoice,
+    /// The ended installation whose volumes are taken over, with their secrets.
+    pub reuse_volumes_of: Option<InstallationId>,
     /// The values that the version asks for.
     pub values: Vec<Supplied>,
     /// The plan that was looked at; none: whatever it is now.
@@ -74,6 +78,8 @@ struct Source {
     version: Version,
     content: VersionContent,
     images: Vec<VersionImage>,
+    /// What an ended installation left that is taken over.
+    left: Installed,
 }
 
 /// What an installation would do, and everything that stands in its way.
@@ -113,7 +119,8 @@ async fn observe(app: &App, actor: &Actor, input: &Install) -> Result<(Place, So
     let images = version::images(&mut conn, &[version.id]).await?;
     drop(conn);
     let place = Place::find(app, actor, input, &template).await?;
-    Ok((place, Source { version, content, images }))
+    let left = left::find(app, &place, template.id, input.reuse_volumes_of).await?;
+    Ok((place, Source { version, content, images, left }))
 }
 
 async fn decide(
@@ -129,6 +136,10 @@ async fn decide(
     let held = Held::new(&input.values, &source.content)?;
     let slug: Slug = application.slug.parse().map_err(Error::internal)?;
     let mut taken: BTreeSet<String> = names_taken(app, application.cluster_id, &application.namespace).await?;
+    let in_use = left::in_use(place, &taken, &source.left).await?;
+    let nothing = Installed::default();
+    let earlier = if in_use.is_empty() { &source.left } else { &nothing };
+    taken.extend(earlier.names().into_values());
     let mut outcome = {
         let mut component = |own: &Slug| {
             let name = cluster_name(&slug, own, |name| taken.contains(name));
@@ -140,7 +151,7 @@ async fn decide(
             resource: &mut || ResourceKey(clock::new_uuid()),
             secret: &mut || SecretId(clock::new_uuid()),
         };
-        install(&source.content, &version_ref(&source.version), &held.values, &BTreeMap::new(), &mut fresh)
+        install(&source.content, &version_ref(&source.version), &held.values, earlier, &mut fresh)
     };
     observed.state.take_over_removed(&mut outcome.after);
     let own = outcome.after.to_own_keys();
@@ -157,12 +168,13 @@ async fn decide(
     blockers.extend(outcome.blockers.iter().cloned());
     blockers.extend(observed.state.resources_in_the_way(&outcome.after));
     blockers.extend(place.blockers.iter().cloned());
+    blockers.extend(in_use);
     let specs: Vec<_> = own.components.values().map(|one| one.spec.clone()).collect();
     let resources: Vec<_> = own.resources.values().map(|one| one.spec.clone()).collect();
     for problem in validate::application(&specs, &resources) {
         blockers.push(blocker(problem.code.as_str(), format!("{}: {}", problem.path.join("/"), problem.message)));
     }
-    let found = check(place, source, &outcome).await?;
+    let found = check(app, place, source, &outcome).await?;
     blockers.extend(found.blockers);
     let revision = execute::revision(1, Some(installation));
     let (rollout, findings) =
@@ -197,6 +209,7 @@ async fn decide(
             "cluster": application.cluster_id,
             "namespace": application.namespace,
             "application": application.slug,
+            "reuseVolumesOf": input.reuse_volumes_of,
             "warnings": warnings,
         }),
     };
@@ -214,6 +227,7 @@ async fn decide(
 
 /// Whether the cluster can take the version.
 async fn check(
+    app: &App,
     place: &Place,
     source: &Source,
     outcome: &InstallOutcome,
@@ -238,9 +252,12 @@ async fn check(
         asks: &[],
         needs_library: execute::needs_library(&outcome.after),
     };
-    let claims = claims::around(&observed.reached, &observed.state.application.namespace, &BTreeSet::new()).await?;
+    let own = source.left.own_keys().collect();
+    let claims = claims::around(app, &observed.reached, &observed.state.application, &own).await?;
     let around = Surroundings { application_slugs: place.slugs_taken.clone(), ..claims };
-    Ok(preflight(&observed.facts_now().await, &wanted, &around))
+    let mut found = preflight(&observed.facts_now().await, &wanted, &around);
+    found.warnings.extend(left::warnings(&source.left, &outcome.after, &around));
+    Ok(found)
 }
 
 async fn names_taken(app: &App, cluster: ClusterId, namespace: &str) -> Result<BTreeSet<String>> {
@@ -260,6 +277,7 @@ async fn commit(
     let state = &place.observed.state;
     let application = &state.application;
     let digest = decided.plan.digest.to_string();
+    let kept = decided.plan.changes.iter().filter(|change| change.decision == Decision::Keep);
     let installation = Installation {
         id,
         application_id: application.id,
@@ -270,10 +288,11 @@ async fn commit(
         scope: "FULL".to_owned(),
         state: Word(InstallationState::Installing),
         secret_groups: Stored(decided.outcome.after.secret_groups.clone()),
-        kept_changes: Stored(Vec::new()),
+        kept_changes: Stored(kept.cloned().collect()),
         generation: 1,
         created_at: now,
         uninstalled_at: None,
+        ended_as: None,
     };
     let mut conn = app.database.write().await?;
     let operation = conn

@@ -42,6 +42,7 @@ pub async fn retry_installation(app: &App, actor: &Actor, failed: &Operation) ->
         let id = failed.installation_id.ok_or(Error::NotFound("the installation"))?;
         let (installation, application) =
             authorize::installation(&mut conn, actor, id, TeamAction::ControlOperations).await?;
+        execute::check_not_ending(&installation)?;
         if record::newest(&mut conn, id).await?.is_some() {
             let message = "the installation was upgraded since; retry its newest record";
             return Err(UserError::new("NEWER_RECORD", message).into());
@@ -64,6 +65,7 @@ pub async fn retry_upgrade(app: &App, actor: &Actor, id: RecordId) -> Result<(Re
             let message = "its installation was uninstalled; there is nothing to run again";
             return Err(Error::invalid("CANNOT_RETRY", ["recordId"], message));
         }
+        execute::check_not_ending(&installation)?;
         let newest = record::newest(&mut conn, installation.id).await?;
         if let Some(newest) = newest.filter(|newest| newest.sequence > record.sequence) {
             let message = "there is a newer record; retry that, or upgrade again";

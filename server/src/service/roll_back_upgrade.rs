@@ -148,6 +148,7 @@ async fn observe(app: &App, actor: &Actor, input: &RollBack, action: TeamAction)
         let message = "its installation was uninstalled; there is nothing to roll back";
         return Err(Error::invalid("CANNOT_ROLL_BACK", ["recordId"], message));
     }
+    execute::check_not_ending(&installation)?;
     if !record.state.0.can_roll_back() {
         let message = format!("a record that is {} cannot be rolled back", record.state.0);
         return Err(Error::invalid("CANNOT_ROLL_BACK", ["recordId"], message));

@@ -89,6 +89,11 @@ impl ApplicationState {
         self.versions.get(&id).map(version_ref)
     }
 
+    /// The own keys of all components and Kubernetes resources, those that are to be removed included.
+    pub fn own_keys(&self) -> BTreeSet<Uuid> {
+        self.components.keys().map(|key| key.0).chain(self.resources.keys().map(|key| key.0)).collect()
+    }
+
     /// The installation that each component came with, by its own key.
     pub fn component_installations(&self) -> BTreeMap<ComponentKey, Uuid> {
         self.components.iter().filter_map(|(key, row)| Some((*key, row.installation_id?.0))).collect()

@@ -12,10 +12,10 @@ use crate::{
         authorize, claims,
         execute::{self, Observed},
         rollout::{Rollout, Scope, blocker},
-        state::Side,
+        state::{ApplicationState, Side},
     },
     store::{
-        Word, application, component,
+        Stored, Word, application, component,
         installation::{self, Installation},
         operation::Operation,
         resource,
@@ -152,6 +152,15 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
     Ok(Decided { plan, steps, scope })
 }
 
+/// What its volumes were written by: what was deployed, and of the rest what was to be.
+fn as_it_runs(state: &ApplicationState, installation: &Installation) -> Installed {
+    let mut whole = state.of_installation(installation, Side::Desired);
+    let deployed = state.of_installation(installation, Side::Deployed);
+    whole.components.extend(deployed.components);
+    whole.resources.extend(deployed.resources);
+    whole
+}
+
 fn removal(owner: Owner, path: &str, name: &str) -> Change {
     Change {
         id: ChangeId::of(owner, path, ChangeKind::Remove, &name, &()),
@@ -178,7 +187,13 @@ async fn commit(
     let state = &observed.state;
     let application = &state.application;
     let digest = plan.digest.to_string();
-    let ending = Installation { state: Word(installation.state.0.uninstall()?), ..installation.clone() };
+    // A second attempt finds less than there was.
+    let ended_as = installation.ended_as.clone().unwrap_or_else(|| Stored(as_it_runs(state, &installation)));
+    let ending = Installation {
+        state: Word(installation.state.0.uninstall()?),
+        ended_as: Some(ended_as),
+        ..installation.clone()
+    };
     let mut conn = app.database.write().await?;
     let operation = conn
         .transaction(async |conn| {

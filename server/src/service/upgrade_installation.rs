@@ -130,6 +130,7 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     if installation.uninstalled_at.is_some() {
         return Err(Error::NotFound("the installation"));
     }
+    execute::check_not_ending(&installation)?;
     let (target, template) = authorize::version(&mut conn, actor, input.version_id).await?;
     check_reach(&template, installation.team_id)?;
     let at = version::find(&mut conn, installation.version_id).await?;
@@ -139,8 +140,8 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     let images = version::images(&mut conn, &[target.id]).await?;
     let unfinished = record::newest(&mut conn, installation.id).await?.map(|newest| newest.unfinished());
     let observed = Observed::load(app, conn, application).await?;
-    let keys = observed.state.components.keys().copied().collect();
-    let around = claims::around(&observed.reached, &observed.state.application.namespace, &keys).await?;
+    let state = &observed.state;
+    let around = claims::around(app, &observed.reached, &state.application, &state.own_keys()).await?;
     let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
     ids.insert(target.id);
     let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;

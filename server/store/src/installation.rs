@@ -9,7 +9,7 @@ use crate::{
 };
 use diesel::{QueryResult, pg::Pg, prelude::*, sqlite::Sqlite};
 use diesel_async::RunQueryDsl;
-use ropeway_domain::{Change, SecretId, operation::InstallationState};
+use ropeway_domain::{Change, SecretId, installed::Installed, operation::InstallationState};
 use std::collections::BTreeMap;
 
 /// One version of one template living in an application.
@@ -42,6 +42,8 @@ pub struct Installation {
     pub created_at: Instant,
     /// Since when it is gone.
     pub uninstalled_at: Option<Instant>,
+    /// What ran when its end was begun, in the keys of its template; none any more once it ended without its volumes.
+    pub ended_as: Option<Stored<Installed>>,
 }
 
 /// Stores a new installation.
@@ -123,7 +125,23 @@ pub async fn page(
     })
 }
 
-/// Writes its state, version, groups and kept changes; its generation counts up.
+/// Those that ended in an application and left volumes, latest first, `limit` at most.
+pub async fn ended(conn: &mut Conn, application: ApplicationId, limit: i64) -> QueryResult<Vec<Installation>> {
+    on!(conn, |c| installations::table
+        .filter(
+            installations::application_id
+                .eq(application)
+                .and(installations::uninstalled_at.is_not_null())
+                .and(installations::ended_as.is_not_null()),
+        )
+        .order((installations::uninstalled_at.desc(), installations::id.desc()))
+        .limit(limit)
+        .select(Installation::as_select())
+        .load(c)
+        .await)
+}
+
+/// Writes its state, version, groups, kept changes and end; its generation counts up.
 pub async fn update(conn: &mut Conn, installation: &Installation) -> QueryResult<usize> {
     on!(conn, |c| diesel::update(installations::table.find(installation.id))
         .set((
@@ -133,6 +151,7 @@ pub async fn update(conn: &mut Conn, installation: &Installation) -> QueryResult
             installations::kept_changes.eq(&installation.kept_changes),
             installations::generation.eq(installation.generation + 1),
             installations::uninstalled_at.eq(installation.uninstalled_at),
+            installations::ended_as.eq(&installation.ended_as),
         ))
         .execute(c)
         .await)

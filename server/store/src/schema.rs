@@ -274,6 +274,7 @@ diesel::table! {
         generation -> BigInt,
         created_at -> InstantSql,
         uninstalled_at -> Nullable<InstantSql>,
+        ended_as -> Nullable<Binary>,
     }
 }
 

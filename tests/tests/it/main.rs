@@ -23,3 +23,4 @@ mod schema;
 mod silent;
 mod small;
 mod together;
+mod volumes_left;

@@ -26,6 +26,18 @@ impl Entry for Volume {
     }
 }
 
+impl Merge<'_> {
+    /// The volumes of a component that takes over those that an ended installation left, as an upgrade would have it:
+    /// what persists stays as it is, and the rest is as wanted.
+    pub(crate) fn volumes_after(&mut self, left: &[Volume], wanted: &[Volume]) -> Vec<Volume> {
+        let is_here = |volume: &Volume| volume.shared_from.is_none_or(|owner| self.members.contains_key(&owner));
+        let persists = |volume: &&Volume| volume.kind.is_persistent() && is_here(volume);
+        let mut volumes: Vec<Volume> = left.iter().filter(persists).cloned().collect();
+        merge_volumes(self, &[], wanted, &mut volumes);
+        volumes
+    }
+}
+
 /// Volumes match by name, else by mount path. What is mounted here stays; what Kubernetes can do is offered.
 pub(super) fn merge_volumes(merge: &mut Merge<'_>, base: &[Volume], target: &[Volume], live: &mut Vec<Volume>) {
     merge_list(merge, base, target, live, |merge, sides, others| {

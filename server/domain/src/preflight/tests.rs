@@ -120,7 +120,7 @@ fn what_is_here_already_must_find_nodes_for_its_new_image_and_is_counted_once() 
 #[test]
 fn each_reason_has_its_code() {
     type Edit = fn(&mut Case);
-    let cases: [(&str, Edit); 18] = [
+    let cases: [(&str, Edit); 19] = [
         ("LIBRARY_UNCHECKED", |case| case.facts.library = LibraryReach::Unchecked),
         ("LIBRARY_UNREACHABLE", |case| {
             case.facts.library = LibraryReach::Unreachable { reason: "no route".to_owned() };
@@ -150,6 +150,11 @@ fn each_reason_has_its_code() {
         }),
         ("CLAIMS_LEFT", |case| {
             case.around.claims.insert("data-shop-db-2".to_owned());
+        }),
+        ("CLAIMS_LEFT", |case| {
+            case.resource = resource("v1", "PersistentVolumeClaim");
+            case.facts.api_resources.insert("v1/PersistentVolumeClaim".to_owned());
+            case.around.claims.insert("a".to_owned());
         }),
         ("CLAIMS_LEFT", |case| {
             case.around.claims.insert("shop-db-files".to_owned());
@@ -234,6 +239,18 @@ fn keys_of_another_provider_are_a_warning_with_the_intent() {
         case.facts.architectures.insert("riscv64".to_owned());
     });
     assert!(found.is_clear() && found.warnings[0].contains("riscv64"), "{found:?}");
+}
+
+#[test]
+fn who_left_a_claim_is_named_where_that_is_known() {
+    let found = run(|case| {
+        case.around.claims = ["data-shop-db-0", "data-shop-db-1", "shop-db-files"].map(str::to_owned).into();
+        case.around.left_by.insert("data-shop-db-0".to_owned(), "I-1".to_owned());
+        case.around.taken_over.insert("shop-db-files".to_owned());
+    });
+    assert_eq!(codes(&found), ["CLAIMS_LEFT", "CLAIMS_LEFT"]);
+    let messages = ["I-1 is still there", "choose another name"];
+    assert!(found.blockers.iter().zip(messages).all(|(one, message)| one.message.contains(message)), "{found:?}");
 }
 
 #[test]

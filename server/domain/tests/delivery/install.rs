@@ -5,11 +5,15 @@ use crate::support::{
     version, with_fresh, with_resources,
 };
 use ropeway_domain::{
-    PublishedValue, SecretId, Value, change::Decision, install::install, model::GenerateRule, secrets::SuppliedValues,
+    PublishedValue, Value, VersionContent,
+    change::Decision,
+    install::{InstallOutcome, install},
+    installed::Installed,
+    model::{GenerateRule, Volume, VolumeKind},
+    secrets::SuppliedValues,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use uuid::Uuid;
 
 #[test]
 fn entries_of_a_group_share_one_secret_of_the_greatest_length() {
@@ -30,15 +34,90 @@ fn entries_of_a_group_share_one_secret_of_the_greatest_length() {
     assert_eq!(outcome.after.secrets().len(), 2);
 }
 
+/// What an installation ended with comes back with its volumes: names and secrets, whatever a new one would get.
 #[test]
-fn the_groups_of_an_earlier_installation_keep_their_values() {
+fn what_an_ended_installation_left_keeps_its_names_and_its_secrets() {
     let mut db = component(1, "Db");
-    db.environment.push(variable("PASSWORD", generated(Some("db"))));
-    let id = SecretId(Uuid::from_u128(77));
-    let groups = BTreeMap::from([("db".to_owned(), id)]);
-    let outcome = with_fresh(1, |fresh| install(&content([db]), &version(1), &SuppliedValues::new(), &groups, fresh));
-    assert!(outcome.new_secrets.is_empty());
-    assert_eq!(outcome.after.components[&key(1)].spec.environment[0].value, Value::Sealed { sealed: id });
+    db.environment = vec![
+        variable("PASSWORD", generated(Some("db"))),
+        variable("TOKEN", generated(None)),
+        variable("LICENCE", asked()),
+        variable("MODE", text("fast")),
+    ];
+    let config = resource(1, "ConfigMap", &json!({"data": {}}));
+    let first = installed(&with_resources([db.clone()], [config.clone()]));
+    let mut left = first.after.clone();
+    left.components.get_mut(&key(1)).unwrap().spec.environment[3].value = here("slow");
+    db.environment.push(variable("SALT", generated(None)));
+    let content = with_resources([db, component(2, "Web")], [config]);
+
+    let again = go(&content, &SuppliedValues::new(), &left);
+    let (before, after) = (&left.components[&key(1)], &again.after.components[&key(1)]);
+    assert_eq!((&after.own_key, &after.cluster_name), (&before.own_key, &before.cluster_name));
+    assert_eq!(after.spec.environment[..3], before.spec.environment[..3]);
+    assert_eq!(after.spec.environment[3].value, here("fast"), "what is no secret is the version's");
+    assert_eq!(again.new_secrets.len(), 1, "of SALT");
+    assert!(again.asks.is_empty() && again.blockers.is_empty());
+    assert_eq!(again.after.secret_groups, left.secret_groups);
+    let own_keys = |state: &Installed| state.resources.values().map(|one| one.own_key).collect::<Vec<_>>();
+    assert_eq!(own_keys(&again.after), own_keys(&left));
+
+    let licence = (component_owner(1), "environment/LICENCE".to_owned());
+    let again = go(&content, &SuppliedValues::from([(licence, here("new"))]), &left);
+    assert_eq!(again.after.components[&key(1)].spec.environment[2].value, here("new"), "what is supplied goes first");
+}
+
+#[test]
+fn volumes_that_were_left_stay_as_they_are_and_differences_are_listed() {
+    let disk = |name: &str, path: &str, size: &str| volume(name, path, VolumeKind::Exclusive, Some(size));
+    let mut db = component(1, "Db");
+    db.volumes = vec![
+        disk("data", "/data", "1Gi"),
+        disk("logs", "/logs", "1Gi"),
+        volume("scratch", "/scratch", VolumeKind::Ephemeral, None),
+    ];
+    let mut left = installed(&content([db.clone()])).after;
+    let volumes = &mut left.components.get_mut(&key(1)).unwrap().spec.volumes;
+    volumes[0].storage_class = Some("fast".to_owned());
+    volumes[0].size = Some("5Gi".parse().unwrap());
+    let data = volumes[0].clone();
+    db.volumes = vec![
+        disk("data", "/data", "9Gi"),
+        disk("journal", "/logs", "1Gi"),
+        volume("tmp", "/tmp", VolumeKind::Memory, None),
+    ];
+    let again = go(&content([db.clone()]), &SuppliedValues::new(), &left);
+    let after = &again.after.components[&key(1)].spec.volumes;
+    assert_eq!(after[0], data);
+    assert_eq!(after[1].name, "logs", "under another name an empty volume would be mounted");
+    assert_eq!(after[2..], db.volumes[2..]);
+    let lines = again.changes.iter().filter(|change| change.path.starts_with("volumes/"));
+    let lines: Vec<_> = lines.map(|change| (change.path.as_str(), change.decision)).collect();
+    assert_eq!(
+        lines,
+        [
+            ("volumes/data/size", Decision::Keep),
+            ("volumes/logs/name", Decision::Keep),
+            ("volumes/tmp", Decision::Apply)
+        ]
+    );
+}
+
+fn volume(name: &str, path: &str, kind: VolumeKind, size: Option<&str>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        sub_path: None,
+        kind,
+        size: size.map(|size| size.parse().unwrap()),
+        storage_class: None,
+        read_only: false,
+        shared_from: None,
+    }
+}
+
+fn go(content: &VersionContent, supplied: &SuppliedValues, left: &Installed) -> InstallOutcome {
+    with_fresh(1, |fresh| install(content, &version(1), supplied, left, fresh))
 }
 
 #[test]
@@ -46,9 +125,7 @@ fn what_is_asked_for_blocks_until_it_is_supplied() {
     let mut web = component(1, "Web");
     web.environment.push(variable("LICENCE", asked()));
     let content = content([web]);
-    let go = |supplied: &SuppliedValues| {
-        with_fresh(1, |fresh| install(&content, &version(1), supplied, &BTreeMap::new(), fresh))
-    };
+    let go = |supplied: &SuppliedValues| go(&content, supplied, &Installed::default());
     let outcome = go(&SuppliedValues::new());
     assert_eq!((outcome.asks[0].owner, outcome.asks[0].name.as_str()), (component_owner(1), "environment/LICENCE"));
     assert_eq!(outcome.blockers[0].code, "VALUE_MISSING");
@@ -87,5 +164,5 @@ fn keys_travel_to_the_application_and_back() {
     let back = outcome.after.components.iter().map(|(key, component)| (component.own_key, *key)).collect();
     assert_eq!(own.to_template_keys(&back, &BTreeMap::new()), outcome.after);
     let json = serde_json::to_string(&outcome.after).unwrap();
-    assert_eq!(serde_json::from_str::<ropeway_domain::Installed>(&json).unwrap(), outcome.after);
+    assert_eq!(serde_json::from_str::<Installed>(&json).unwrap(), outcome.after);
 }

@@ -124,7 +124,7 @@ pub(crate) fn supply(outcome_asks: &[ropeway_domain::plan::AskedValue]) -> Suppl
 
 pub(crate) fn installed(content: &VersionContent) -> InstallOutcome {
     let go = |supplied: &SuppliedValues| {
-        with_fresh(1000, |fresh| install(content, &version(1), supplied, &BTreeMap::new(), fresh))
+        with_fresh(1000, |fresh| install(content, &version(1), supplied, &Installed::default(), fresh))
     };
     let first = go(&SuppliedValues::new());
     if first.asks.is_empty() { first } else { go(&supply(&first.asks)) }

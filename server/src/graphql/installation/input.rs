@@ -52,6 +52,9 @@ pub struct PlanInstallationInput {
     pub application_id: Option<ID>,
     /// The name of the new application; by default that of the template.
     pub application_name: Option<String>,
+    /// An installation of the same template that was uninstalled from the same application and left volumes: they are
+    /// taken over, with names, sizes and secrets as it had them. A CLAIMS_LEFT blocker names it.
+    pub reuse_volumes_of: Option<ID>,
     /// The values that the version asks for.
     pub values: Option<Vec<SuppliedValueInput>>,
 }
@@ -71,6 +74,9 @@ pub struct InstallTemplateInput {
     pub application_id: Option<ID>,
     /// The name of the new application; by default that of the template.
     pub application_name: Option<String>,
+    /// An installation of the same template that was uninstalled from the same application and left volumes: they are
+    /// taken over, with names, sizes and secrets as it had them. A CLAIMS_LEFT blocker names it.
+    pub reuse_volumes_of: Option<ID>,
     /// The values that the version asks for.
     pub values: Option<Vec<SuppliedValueInput>>,
     /// The digest of the plan that was looked at. Without it the current plan is executed.

@@ -95,6 +95,7 @@ impl Bed {
             generation: 1,
             created_at: self.clock.now(),
             uninstalled_at: None,
+            ended_as: None,
         };
         installation::insert(&mut self.app.database.write().await.unwrap(), &row).await.unwrap();
         row.id

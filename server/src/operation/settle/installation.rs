@@ -46,12 +46,18 @@ pub(super) async fn installed(
 pub(super) async fn uninstalled(
     conn: &mut Conn,
     operation: &Operation,
+    steps: &[Step],
     outcome: OperationState,
     now: Instant,
 ) -> Result<()> {
     let Some(found) = find(conn, operation).await? else { return Ok(()) };
     let ended = match outcome {
-        OperationState::Succeeded => Installation { uninstalled_at: Some(now), ..found },
+        OperationState::Succeeded => Installation {
+            uninstalled_at: Some(now),
+            // Whose volumes went with it left nothing that could be taken over.
+            ended_as: found.ended_as.clone().filter(|_| !retry::deletes_claims(steps)),
+            ..found
+        },
         outcome => Installation { state: Word(found.state.0.settle(outcome)?), ..found },
     };
     installation::update(conn, &ended).await?;
