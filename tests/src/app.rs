@@ -30,15 +30,6 @@ use serde_json::json;
 use std::{net::SocketAddr, path::Path, thread};
 use tempfile::TempDir;
 
-/// What a test's server has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Library {
-    /// The registry within the server.
-    Embedded,
-    /// Debian's `docker-registry`.
-    DockerRegistry,
-}
-
 /// A server, with somebody who administers it, and registries.
 pub struct TestApp {
     /// The administrator.

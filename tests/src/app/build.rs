@@ -17,9 +17,6 @@ const CREATE_ENTERPRISE: &str = "
       createEnterprise(input: $input) { enterprise { id } errors { code message path } }
     }";
 
-const CREATE_TEAM: &str = "
-    mutation($input: CreateTeamInput!) { createTeam(input: $input) { team { id } errors { code message path } } }";
-
 const SET_TEAM_MEMBER: &str = "
     mutation($input: SetTeamMemberInput!) { setTeamMember(input: $input) { errors { code message path } } }";
 
@@ -62,13 +59,6 @@ impl TestApp {
         let one_time = text(&payload, "/oneTimePassword")?;
         let client = prepare::first_sign_in(&self.nobody(), name, one_time, super::PASSWORD).await?;
         Ok(Person { name: name.to_owned(), id: text(&payload, "/user/id")?.to_owned(), client })
-    }
-
-    /// A new team of somebody's, open on clusters; its global id.
-    pub async fn team(&self, owner: &Client, slug: &str, clusters: &[&str]) -> anyhow::Result<String> {
-        let input = json!({ "enterpriseId": self.enterprise, "name": slug, "slug": slug, "clusterIds": clusters });
-        let payload = owner.change(CREATE_TEAM, input).await?;
-        Ok(text(&payload, "/team/id")?.to_owned())
     }
 
     /// Makes somebody a member of a team.

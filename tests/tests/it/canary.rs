@@ -1,26 +1,33 @@
 //! A secret is found nowhere but where it belongs.
 
-use crate::{
-    both::on_playgrounds,
-    small::{self, INSTALL, Installed},
-};
+use crate::small::{self, INSTALL, Installed};
 use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use ropeway::demo::{
     acts::{Scene, change::UPDATE_COMPONENT, compose, publish, rollback, sample, upgrade},
     client::{list, text},
 };
-use ropeway_tests::{app::TestApp, cluster::TestCluster, database, environment::skip, log};
+use ropeway_playground::Options;
+use ropeway_tests::{
+    app::TestApp,
+    cluster::TestCluster,
+    database,
+    environment::{self, skip},
+    log,
+};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
 /// What every secret of these tests begins with.
 const CANARY: &str = "canary4f1d9b7c3e5a2680winged";
+
+/// The one that is generated.
+const GENERATED: &str = "SALT_KEY";
 
 const PLAN_PUBLICATION: &str = "
     query($input: SubmitPublicationInput!) {
@@ -67,13 +74,18 @@ const AUDIT: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_appears_in_no_version_plan_event_error_log_database_or_registry() -> anyhow::Result<()> {
     const NAME: &str = "canary::a_secret_appears_in_no_version_plan_event_error_log_database_or_registry";
-    on_playgrounds(NAME, async |app, clusters| {
-        live_a_life(app, clusters, "canary").await?;
+    if !environment::wants_playgrounds() {
+        skip(NAME, "ROPEWAY_TEST_CLUSTERS leaves embedded clusters out");
+        return Ok(());
+    }
+    let clusters = clusters().await?;
+    TestApp::run(async |app| {
+        let forms = live_a_life(app, &clusters, "canary").await?;
         let files = files_in(app.folder())?;
         ensure!(files.len() > 10, "only {} files: the database and the registry are elsewhere", files.len());
         for file in files {
             let bytes = std::fs::read(&file)?;
-            let found = forms().into_iter().find(|form| bytes.windows(form.len()).any(|part| part == form.as_bytes()));
+            let found = forms.iter().find(|form| bytes.windows(form.len()).any(|part| part == form.as_bytes()));
             ensure!(found.is_none(), "{} holds it as {found:?}", file.display());
         }
         Ok(())
@@ -84,7 +96,7 @@ async fn a_secret_appears_in_no_version_plan_event_error_log_database_or_registr
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_appears_in_no_column_of_postgresql() -> anyhow::Result<()> {
     const NAME: &str = "canary::a_secret_appears_in_no_column_of_postgresql";
-    let clusters = TestCluster::two_playgrounds().await?;
+    let clusters = clusters().await?;
     let app = match TestApp::start_big().await? {
         Ok(app) => app,
         Err(reason) => {
@@ -93,11 +105,11 @@ async fn a_secret_appears_in_no_column_of_postgresql() -> anyhow::Result<()> {
         }
     };
     app.run_this(async |app| {
-        live_a_life(app, &clusters, "canary-pg").await?;
+        let forms = live_a_life(app, &clusters, "canary-pg").await?;
         let rows = database::rows(app.database_url()).await?;
         ensure!(rows.len() > 50, "only {} rows were searched", rows.len());
         for row in rows {
-            let found = forms().into_iter().find(|form| row.contains(form));
+            let found = forms.iter().find(|form| row.contains(*form));
             ensure!(found.is_none(), "a row holds it as {found:?}: {row}");
         }
         Ok(())
@@ -106,12 +118,12 @@ async fn a_secret_appears_in_no_column_of_postgresql() -> anyhow::Result<()> {
 }
 
 /// Secrets of every kind are edited, refused, deployed, published, installed, upgraded and rolled back; then all that the
-/// API and the log said is searched.
-async fn live_a_life(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<()> {
+/// API and the log said is searched. It returns what else is to be searched for them.
+async fn live_a_life(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> anyhow::Result<Vec<String>> {
     let scene = app.scene(clusters, name).await?;
     let mut said = Vec::new();
     let source = Source::compose(&scene, &mut said).await?;
-    ensure!(reached(&clusters[0], &scene.first_team).await? == 4, "a secret did not even reach its cluster");
+    ensure!(reached(&clusters[0], &scene.first_team).await? == 5, "a secret did not even reach its cluster");
     let template = publish::create_template(&scene).await?;
     let first = source.publish(&scene, &template, "1", &mut said).await?;
 
@@ -139,7 +151,10 @@ async fn live_a_life(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> 
     let secrets: Api<Secret> = Api::namespaced(clusters[0].client().await?, &scene.first_team);
     let edit = Patch::Merge(json!({ "stringData": { "key": format!("{CANARY}-drift") } }));
     secrets.patch("keys", &PatchParams::default(), &edit).await?;
-    said.push(scene.client.ask(PLAN_PUBLICATION, json!({ "input": source.input(&template, "3") })).await?);
+    let plan = scene.client.ask(PLAN_PUBLICATION, json!({ "input": source.input(&template, "3") })).await?;
+    let drift = list(&plan, "/planPublication/drift")?;
+    ensure!(drift.iter().any(|one| one["object"].to_string().contains("keys")), "nothing differs: {drift:?}");
+    said.push(plan);
     for application in [&source.application, &installed.application] {
         said.push(look(&scene, application).await?);
     }
@@ -147,14 +162,31 @@ async fn live_a_life(app: &TestApp, clusters: &[TestCluster; 2], name: &str) -> 
     said.push(scene.client.ask(AUDIT, json!({ "id": scene.enterprise })).await?);
 
     ensure!(!log::lines_with("serving").is_empty(), "there is no log to search");
-    for form in forms() {
+    let generated = generated(&clusters[1], &scene.second_team).await?;
+    let forms: Vec<String> = forms(CANARY).into_iter().chain(forms(&generated)).collect();
+    for form in &forms {
         for answer in said.iter().map(Json::to_string) {
-            ensure!(!answer.contains(&form), "the API says it as {form}: {answer}");
+            ensure!(!answer.contains(form), "the API says it as {form}: {answer}");
         }
-        let logged = log::lines_with(&form);
+        let logged = log::lines_with(form);
         ensure!(logged.is_empty(), "the log says it as {form}: {logged:?}");
     }
-    Ok(())
+    Ok(forms)
+}
+
+/// The value of the secret that is generated for each installation, as a pod gets it.
+async fn generated(cluster: &TestCluster, namespace: &str) -> anyhow::Result<String> {
+    let secrets = Api::<Secret>::namespaced(cluster.client().await?, namespace).list(&ListParams::default()).await?;
+    let value = secrets.into_iter().find_map(|secret| secret.data?.remove(GENERATED)).context("it was generated")?;
+    let value = String::from_utf8(value.0)?;
+    ensure!(value.len() >= 22 && !value.starts_with(CANARY), "it has {} characters", value.len());
+    Ok(value)
+}
+
+/// Two clusters whose tokens are such secrets.
+async fn clusters() -> anyhow::Result<[TestCluster; 2]> {
+    let cluster = async |name: &str| TestCluster::playground_with(Options::new(name, format!("{CANARY}-{name}"))).await;
+    Ok([cluster("alibaba-hangzhou").await?, cluster("tencent-guangzhou").await?])
 }
 
 /// The application with a secret in its environment, its connection info, a file, and a Kubernetes resource.
@@ -189,10 +221,16 @@ impl Source {
     /// A publication that asks for every secret.
     fn input(&self, template: &str, number: &str) -> Json {
         let ask = |name: &str| json!([{ "name": name, "secret": true, "decision": "ASK", "description": name }]);
+        let mut environment = ask("TOKEN");
+        environment.as_array_mut().into_iter().for_each(|all| {
+            all.push(
+                json!({ "name": GENERATED, "secret": true, "decision": "GENERATE", "generate": { "length": 30 } }),
+            );
+        });
         json!({
             "applicationId": self.application, "templateId": template, "number": number,
             "components": [{
-                "componentId": self.api, "environment": ask("TOKEN"), "connectionInfo": ask("API_KEY"),
+                "componentId": self.api, "environment": environment, "connectionInfo": ask("API_KEY"),
                 "configFiles": [{ "path": "/etc/key.pem", "decision": "ASK" }],
             }],
             "kubernetesResources": [{ "kubernetesResourceId": self.keys, "data": ask("key") }],
@@ -220,7 +258,7 @@ impl Source {
 fn settings(value: &str) -> Json {
     let secret = |name: &str| json!([{ "name": name, "secret": true, "value": format!("{CANARY}-{name}-{value}") }]);
     json!({
-        "environment": secret("TOKEN"), "connectionInfo": secret("API_KEY"),
+        "environment": [secret("TOKEN")[0], secret(GENERATED)[0]], "connectionInfo": secret("API_KEY"),
         "configFiles": [{ "path": "/etc/key.pem", "secret": true, "content": format!("{CANARY}-file-{value}") }],
     })
 }
@@ -274,14 +312,14 @@ async fn reached(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize
     Ok(values.len())
 }
 
-/// The secret as it is, in hexadecimal digits, and the part of its base64 that is the same wherever it begins.
-fn forms() -> Vec<String> {
-    let hex = hex::encode(CANARY);
+/// A secret as it is, in hexadecimal digits, and the part of its base64 that is the same wherever it begins.
+fn forms(secret: &str) -> Vec<String> {
+    let hex = hex::encode(secret);
     let base64 = |before: usize| {
-        let text = STANDARD_NO_PAD.encode([vec![0; before], CANARY.into()].concat());
-        text[(before * 4).div_ceil(3)..(before + CANARY.len()) * 4 / 3].to_owned()
+        let text = STANDARD_NO_PAD.encode([vec![0; before], secret.into()].concat());
+        text[(before * 4).div_ceil(3)..(before + secret.len()) * 4 / 3].to_owned()
     };
-    [CANARY.to_owned(), hex].into_iter().chain((0..3).map(base64)).collect()
+    [secret.to_owned(), hex].into_iter().chain((0..3).map(base64)).collect()
 }
 
 fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! Fields that somebody else changed in a cluster: an upgrade leaves them alone, but for those that it changes itself.
 
-use crate::both::on_both;
+use crate::{both::on_both, small::has_code};
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -52,12 +52,41 @@ async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it(
     ensure!(told(&["Deployment shop-api", ".spec.replicas", "left to"]), "{warnings:?}");
     ensure!(told(&["Deployment shop-api", "readinessProbe.httpGet.path", "taken over from"]), "{warnings:?}");
 
+    // What differs from what was deployed is shown, and whose it is now.
+    let data = scene.client.ask(DRIFT, json!({ "id": installed.application })).await?;
+    let drift = list(&data, "/application/drift")?;
+    let shown = |path: &str, deployed: &str, live: &str| {
+        let is = |one: &Json, field: &str, text: &str| one[field].as_str().is_some_and(|found| found.contains(text));
+        drift.iter().any(|one| {
+            is(one, "object", "shop-api")
+                && is(one, "path", path)
+                && is(one, "deployed", deployed)
+                && is(one, "live", live)
+                && is(one, "owner", MANAGER)
+        })
+    };
+    ensure!(shown("readinessProbe", sample::READINESS[0], "/edited"), "{drift:?}");
+
     let upgraded = upgrade::upgrade(&scene, &installed, &second.version).await?;
     ensure!(seen(&api).await? == (Some(3), sample::READINESS[1].to_owned()), "{:?}", seen(&api).await?);
     rollback::roll_back(&scene, &installed, &upgraded).await?;
     ensure!(seen(&api).await? == (Some(3), sample::READINESS[0].to_owned()), "{:?}", seen(&api).await?);
+
+    // Where it is published from, such an edit stands in the way until somebody says what is published.
+    let source: Api<Deployment> = Api::namespaced(clusters[0].client().await?, &scene.first_team);
+    let live = source.get("shop-api").await?;
+    source.patch("shop-api", &by, &Patch::Merge(merged(&serde_json::to_value(live)?, &edit)?)).await?;
+    let mut input = json!({ "applicationId": composed.application, "templateId": template, "number": "3.1" });
+    let plan = scene.client.ask(publish::PLAN_PUBLICATION, json!({ "input": input })).await?;
+    ensure!(!list(&plan, "/planPublication/drift")?.is_empty(), "{plan}");
+    ensure!(has_code(&plan["planPublication"]["blockers"], "DRIFT_UNDECIDED"), "{plan}");
+    input["onDrift"] = json!("PUBLISH_DEPLOYED");
+    let plan = scene.client.ask(publish::PLAN_PUBLICATION, json!({ "input": input })).await?;
+    ensure!(!has_code(&plan["planPublication"]["blockers"], "DRIFT_UNDECIDED"), "{plan}");
     Ok(())
 }
+
+const DRIFT: &str = "query($id: ID!) { application(id: $id) { drift { object path deployed live owner } } }";
 
 /// A merge patch replaces lists whole: the container as it is, with the edit in it.
 fn merged(live: &Json, edit: &Json) -> anyhow::Result<Json> {

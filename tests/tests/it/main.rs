@@ -3,6 +3,7 @@
 mod bad_input;
 mod both;
 mod canary;
+mod come_and_go;
 mod command;
 mod crash;
 mod failed_installation;
