@@ -45,6 +45,11 @@ const REFUSED_GROUPS: [(&str, &str); 6] = [
     ("authorization.k8s.io", REQUEST),
 ];
 
+fn has_external_addresses(service: &Map<String, Json>) -> bool {
+    let addresses = service.get("spec").and_then(|spec| spec.get("externalIPs"));
+    addresses.is_some_and(|addresses| !addresses.is_null() && addresses.as_array().is_none_or(|all| !all.is_empty()))
+}
+
 pub(super) fn check(api_version: &str, kind: &str) -> Result<(), InvalidManifest> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let refuse = |instead: &str| Err(InvalidManifest::Kind { kind: kind.to_owned(), instead: instead.to_owned() });
@@ -73,7 +78,7 @@ pub(super) fn check_object(kind: &str, name: &str, manifest: &Map<String, Json>)
             _ => Ok(()),
         },
         // With them, whatever others reach at such an address would come here.
-        "Service" if manifest.get("spec").and_then(|spec| spec.get("externalIPs")).is_some() => {
+        "Service" if has_external_addresses(manifest) => {
             Err(shape("/spec/externalIPs", "not set: addresses outside are the cluster's to give"))
         }
         _ => Ok(()),

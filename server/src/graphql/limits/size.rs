@@ -10,6 +10,10 @@ use std::collections::{HashMap, HashSet};
 /// Fields and fragments of a document, with what fragments stand for.
 const MAX_SELECTIONS: usize = 2000;
 
+/// Fragments of a document, and how deep they may be in each other: validation goes down all of them.
+const MAX_FRAGMENTS: usize = 200;
+const NESTED_FRAGMENTS: usize = 32;
+
 /// How often one field may be asked for in one place below the root, under other aliases.
 const OF_ONE_FIELD: usize = 10;
 
@@ -28,12 +32,22 @@ const SCHEMA_LISTS: [&str; 8] =
 
 /// Why a document is too large; none where it is not.
 pub(super) fn refusal(document: &ExecutableDocument) -> Option<String> {
+    if document.fragments.len() > MAX_FRAGMENTS {
+        return Some(format!("it has {} fragments; {MAX_FRAGMENTS} are allowed", document.fragments.len()));
+    }
     let mut sizes = Sizes { document, known: HashMap::new(), open: HashSet::new() };
     let mut selections = 0_usize;
     for (_, operation) in document.operations.iter() {
         match sizes.of(&operation.node.selection_set.node) {
             Some(size) => selections = selections.saturating_add(size),
-            None => return Some("a fragment contains itself".to_owned()),
+            None => return Some(nested()),
+        }
+    }
+    // Validation looks at those as well that no operation has.
+    for name in document.fragments.keys() {
+        match sizes.of_fragment(name) {
+            Some(size) => selections = selections.max(size),
+            None => return Some(nested()),
         }
     }
     if selections > MAX_SELECTIONS {
@@ -42,6 +56,10 @@ pub(super) fn refusal(document: &ExecutableDocument) -> Option<String> {
     // From here on every fragment can be spread.
     let mut roots = document.operations.iter();
     roots.find_map(|(_, operation)| repeated(document, &operation.node.selection_set.node, OF_ONE_ROOT_FIELD, None))
+}
+
+fn nested() -> String {
+    format!("a fragment contains itself, or fragments are nested more than {NESTED_FRAGMENTS} deep")
 }
 
 /// The sizes of selection sets. Each fragment is measured once.
@@ -68,9 +86,9 @@ impl<'d> Sizes<'d> {
         if let Some(size) = self.known.get(name) {
             return Some(*size);
         }
-        // One that does not exist is told by validation; so many in each other are more than any client has.
+        // One that does not exist is told by validation.
         let Some(fragment) = self.document.fragments.get(name) else { return Some(0) };
-        if self.open.len() >= 32 || !self.open.insert(name) {
+        if self.open.len() >= NESTED_FRAGMENTS || !self.open.insert(name) {
             return None;
         }
         let size = self.of(&fragment.node.selection_set.node)?;
@@ -93,13 +111,16 @@ fn repeated(document: &ExecutableDocument, set: &SelectionSet, most: usize, list
         };
         let below = if lists.is_some() { OF_ONE_FIELD_OF_SCHEMA } else { OF_ONE_FIELD };
         let most = if lists == Some(0) { most.min(below) } else { most };
-        if subsets.len() > most {
-            return Some(format!("{name} is asked for {} times in one place; {most} are allowed", subsets.len()));
+        let aliases: HashSet<&Name> = subsets.iter().map(|(key, _)| *key).collect();
+        // Without another alias an answer holds it once; but each time counts where nothing else has a price.
+        let times = if lists.is_some() { subsets.len() } else { aliases.len() };
+        if times > most {
+            return Some(format!("{name} is asked for {times} times in one place; {most} are allowed"));
         }
         if lists.is_some_and(|depth| depth > LISTS_OF_SCHEMA) {
             return Some(format!("lists of the schema are nested more than {LISTS_OF_SCHEMA} deep at {name}"));
         }
-        subsets.into_iter().find_map(|subset| repeated(document, subset, below, lists))
+        subsets.into_iter().find_map(|(_, subset)| repeated(document, subset, below, lists))
     })
 }
 
@@ -107,12 +128,14 @@ fn repeated(document: &ExecutableDocument, set: &SelectionSet, most: usize, list
 fn collect<'d>(
     document: &'d ExecutableDocument,
     set: &'d SelectionSet,
-    into: &mut HashMap<&'d Name, Vec<&'d SelectionSet>>,
+    into: &mut HashMap<&'d Name, Vec<(&'d Name, &'d SelectionSet)>>,
 ) {
     for item in &set.items {
         match &item.node {
             Selection::Field(field) => {
-                into.entry(&field.node.name.node).or_default().push(&field.node.selection_set.node);
+                into.entry(&field.node.name.node)
+                    .or_default()
+                    .push((&field.node.response_key().node, &field.node.selection_set.node));
             }
             Selection::InlineFragment(inline) => collect(document, &inline.node.selection_set.node, into),
             Selection::FragmentSpread(spread) => {
@@ -149,9 +172,14 @@ mod tests {
         // Longer than any client has them, and than the stack of a thread.
         assert!(refused(&doubling(5000)).is_some());
         for round in ["fragment a on Query { ...a }", "fragment a on Query { x { ...b } } fragment b on X { ...a }"] {
-            assert_eq!(refused(&format!("{{ ...a }} {round}")).as_deref(), Some("a fragment contains itself"));
+            assert!(refused(&format!("{{ ...a }} {round}")).unwrap().starts_with("a fragment contains itself"));
+            assert!(refused(&format!("{{ x }} {round}")).unwrap().starts_with("a fragment contains itself"));
         }
         assert_eq!(refused("{ ...unknown }"), None, "validation tells of it");
+        // Those that nothing spreads are looked at all the same.
+        let idle = |count| times(count, |n| format!("fragment f{n} on Query {{ ...f{} }}", n + 1));
+        assert!(refused(&format!("{{ x }} {}", idle(100))).unwrap().contains("nested"));
+        assert!(refused(&format!("{{ x }} {}", idle(201))).unwrap().contains("201 fragments"));
     }
 
     #[test]
@@ -162,8 +190,9 @@ mod tests {
         let roots = |count| format!("{{ {} }}", times(count, |n| format!("x{n}: b")));
         assert_eq!(refused(&roots(OF_ONE_ROOT_FIELD)), None);
         assert!(refused(&roots(OF_ONE_ROOT_FIELD + 1)).is_some());
-        let spread = format!("{{ a {{ {} }} }} fragment f on A {{ b }}", times(60, |_| "...f".to_owned()));
-        assert!(refused(&spread).unwrap().starts_with("b is asked for 60 times"));
+        let each = |n: usize| format!("fragment f{n} on A {{ b x{n}: c }}");
+        let spread = format!("{{ a {{ {} }} }} {}", times(60, |n| format!("...f{n}")), times(60, each));
+        assert!(refused(&spread).unwrap().starts_with("c is asked for 60 times"), "b is in the answer once");
         let other = format!("{{ a {{ {} }} }}", times(100, |n| format!("f{n}")));
         assert_eq!(refused(&other), None);
     }
