@@ -85,7 +85,9 @@ pub fn install(
             .insert(resource.key, InstalledResource { own_key, spec, version, no_longer_in_template: false });
     }
     let blockers = blockers(&merge, &after);
-    let warnings = unused(&merge.source);
+    let mut warnings = unused(&merge.source);
+    let replaced = merge.source.replaced.iter();
+    warnings.extend(replaced.map(|place| format!("the value supplied for {place} is another than its volumes know")));
     after.secret_groups = merge.source.groups;
     InstallOutcome {
         after,

@@ -5,10 +5,8 @@
 //! under its own key. [`Installed::to_template_keys`] and [`Installed::to_own_keys`] lead from one space to the other.
 
 use crate::{
-    change::Owner,
     key::{ComponentKey, ResourceKey, SecretId},
     model::{Component, Resource, Value},
-    secrets::SuppliedValues,
     text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -93,34 +91,6 @@ impl Installed {
             ids.extend(resource.spec.secret_data.iter().filter_map(|variable| variable.value.sealed()));
         }
         ids
-    }
-
-    /// The sealed values by where they are: what they belong to, and the path that a plan has for it.
-    pub(crate) fn secret_values(&self) -> SuppliedValues {
-        let mut values = SuppliedValues::new();
-        let mut put = |owner, prefix: &str, name: &str, value: &Value| {
-            if value.sealed().is_some() {
-                values.insert((owner, format!("{prefix}/{name}")), value.clone());
-            }
-        };
-        for (key, component) in &self.components {
-            let (owner, spec) = (Owner::Component(*key), &component.spec);
-            for one in &spec.environment {
-                put(owner, "environment", &one.name, &one.value);
-            }
-            for one in &spec.connection_info {
-                put(owner, "connectionInfo", &one.name, &one.value);
-            }
-            for one in &spec.config_files {
-                put(owner, "configFiles", &one.path, &one.content);
-            }
-        }
-        for (key, resource) in &self.resources {
-            for one in &resource.spec.secret_data {
-                put(Owner::Resource(*key), "secretData", &one.name, &one.value);
-            }
-        }
-        values
     }
 
     /// The same state with its specs in template keys, given how each component's own key is called in the template.

@@ -31,6 +31,8 @@ pub(crate) struct Source<'a> {
     used: BTreeSet<(Owner, String)>,
     /// The secrets that an ended installation left: whatever a version has in their places now, volumes want them.
     left: SuppliedValues,
+    /// Of these, those in whose place another value was supplied.
+    pub(crate) replaced: Vec<String>,
     /// The values of groups, those made on the way included.
     pub(crate) groups: BTreeMap<String, SecretId>,
     /// What has to be generated.
@@ -59,6 +61,7 @@ impl<'a> Source<'a> {
             groups: groups.clone(),
             used: BTreeSet::new(),
             left: SuppliedValues::new(),
+            replaced: Vec::new(),
             new: Vec::new(),
             asks: Vec::new(),
         }
@@ -72,6 +75,7 @@ impl<'a> Source<'a> {
             groups: groups.clone(),
             used: BTreeSet::new(),
             left: SuppliedValues::new(),
+            replaced: Vec::new(),
             new: Vec::new(),
             asks: Vec::new(),
         }
@@ -79,7 +83,7 @@ impl<'a> Source<'a> {
 
     /// The secrets that an ended installation left go before new ones, and after what is supplied.
     pub(crate) fn after(self, earlier: &Installed) -> Self {
-        Self { left: earlier.secret_values(), ..self }
+        Self { left: sealed_in(earlier), ..self }
     }
 
     /// The value for a place; none where it has to be supplied and was not.
@@ -94,6 +98,9 @@ impl<'a> Source<'a> {
             }
             PublishedValue::Ask { .. } => {
                 let supplied = self.supplied.and_then(|supplied| supplied.get(&name));
+                if supplied.is_some() && left.is_some() {
+                    self.replaced.push(format!("{} of {}", place.path, place.owner_name));
+                }
                 let value = supplied.or(left).cloned();
                 if supplied.is_some() {
                     self.used.insert(name);
@@ -137,4 +144,32 @@ impl<'a> Source<'a> {
         }
         Some(id)
     }
+}
+
+/// The sealed values of an installation, by what they belong to and the path that a plan has for them.
+fn sealed_in(installed: &Installed) -> SuppliedValues {
+    let mut values = SuppliedValues::new();
+    let mut put = |owner, prefix: &str, name: &str, value: &Value| {
+        if value.sealed().is_some() {
+            values.insert((owner, format!("{prefix}/{name}")), value.clone());
+        }
+    };
+    for (key, component) in &installed.components {
+        let (owner, spec) = (Owner::Component(*key), &component.spec);
+        for one in &spec.environment {
+            put(owner, "environment", &one.name, &one.value);
+        }
+        for one in &spec.connection_info {
+            put(owner, "connectionInfo", &one.name, &one.value);
+        }
+        for one in &spec.config_files {
+            put(owner, "configFiles", &one.path, &one.content);
+        }
+    }
+    for (key, resource) in &installed.resources {
+        for one in &resource.spec.secret_data {
+            put(Owner::Resource(*key), "secretData", &one.name, &one.value);
+        }
+    }
+    values
 }

@@ -11,7 +11,7 @@ use crate::{
     store::{
         application::Application,
         cluster_object::{ClusterObject, OwnerKey},
-        installation,
+        installation::{self, Installation},
     },
 };
 use futures::TryStreamExt as _;
@@ -76,42 +76,50 @@ pub async fn of_application(reached: &Reached, application: &Application) -> Res
 }
 
 /// What preflight is told of the claims of an application's namespace; none where it does not exist yet. Those that were
-/// made for one of these components and Kubernetes resources, by its own key, are its own.
+/// made for one of these components and Kubernetes resources, by its own key, are its own, and so are those that are
+/// recorded as the application's and that no installation left.
 pub async fn around(
     app: &App,
     reached: &Reached,
     application: &Application,
+    recorded: &[ClusterObject],
     own: &BTreeSet<Uuid>,
 ) -> Result<Surroundings> {
     let mut around = Surroundings::default();
     let mut others = Vec::new();
+    let known: BTreeSet<&str> = recorded.iter().map(|object| object.uid.as_str()).collect();
     for claim in list(reached, &application.namespace, None).await? {
         let Some(name) = name(&claim) else { continue };
         around.claims.insert(name.to_owned());
         match label(&claim, COMPONENT).and_then(|key| key.parse().ok()) {
             Some(key) if own.contains(&key) => _ = around.taken_over.insert(name.to_owned()),
-            Some(key) => others.push((name.to_owned(), key)),
+            Some(key) => others.push((name.to_owned(), key, uid(&claim).is_some_and(|uid| known.contains(uid)))),
             None => {}
         }
     }
     if !others.is_empty() {
-        let left_by = left_by(app, application.id).await?;
-        let known = others.into_iter().filter_map(|(name, key)| Some((name, encode_text(*left_by.get(&key)?))));
-        around.left_by = known.collect();
+        let left_by = left_by(&ended(app, application.id).await?);
+        for (name, key, is_recorded) in others {
+            match left_by.get(&key) {
+                Some(by) => _ = around.left_by.insert(name, encode_text(*by)),
+                // It was removed from the application, which kept it.
+                None if is_recorded => _ = around.taken_over.insert(name),
+                None => {}
+            }
+        }
     }
     Ok(around)
 }
 
-/// Who had a component or a Kubernetes resource last, by its own key, of the installations that ended in an application
-/// and left volumes.
-pub async fn left_by(app: &App, application: ApplicationId) -> Result<BTreeMap<Uuid, InstallationId>> {
-    let mut by = BTreeMap::new();
-    for one in installation::ended(&mut app.database.read().await?, application, MAX_ENDED).await? {
-        for key in one.ended_as.iter().flat_map(|ended| ended.0.own_keys()) {
-            by.entry(key).or_insert(one.id);
-        }
-    }
-    Ok(by)
+/// The installations that ended in an application and left volumes, latest first.
+pub async fn ended(app: &App, application: ApplicationId) -> Result<Vec<Installation>> {
+    Ok(installation::ended(&mut app.database.read().await?, application, MAX_ENDED).await?)
+}
+
+/// Who left something, by its own key: the oldest that had it, since others may have taken over less.
+fn left_by(ended: &[Installation]) -> BTreeMap<Uuid, InstallationId> {
+    let keys = |one: &Installation| one.ended_as.as_ref().map(|ended| ended.0.own_keys().collect::<Vec<_>>());
+    ended.iter().flat_map(|one| keys(one).into_iter().flatten().map(|key| (key, one.id))).collect()
 }
 
 async fn list(reached: &Reached, namespace: &str, selector: Option<String>) -> Result<Vec<Json>> {

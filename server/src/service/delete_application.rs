@@ -19,9 +19,11 @@ use crate::{
         state::{ApplicationState, Side},
     },
     store::{
+        Stored,
         application::{self, Application},
         cluster_object::{self, ClusterObject, OwnerKey},
         component,
+        installation::{self, Installation},
         operation::Operation,
         resource,
     },
@@ -124,6 +126,11 @@ async fn begin(
             for row in state.resources.values() {
                 let row = resource::KubernetesResource { desired: None, ..row.clone() };
                 resource::update_desired(conn, &row).await?;
+            }
+            // The same goes for its installations, where this does not succeed.
+            for row in state.installations.iter().filter(|row| row.ended_as.is_none()) {
+                let ended_as = Some(Stored(state.as_it_runs(row)));
+                installation::update(conn, &Installation { ended_as, ..row.clone() }).await?;
             }
             let new = NewOperation {
                 retry_of,

@@ -243,7 +243,7 @@ async fn check(
         needs_library: execute::needs_library(desired),
     };
     let state = &observed.state;
-    let around = claims::around(app, &observed.reached, &state.application, &state.own_keys()).await?;
+    let around = claims::around(app, &observed.reached, &state.application, &observed.live, &state.own_keys()).await?;
     Ok(preflight(&observed.facts_now().await, &wanted, &around))
 }
 

@@ -136,7 +136,7 @@ async fn decide(
     let held = Held::new(&input.values, &source.content)?;
     let slug: Slug = application.slug.parse().map_err(Error::internal)?;
     let mut taken: BTreeSet<String> = names_taken(app, application.cluster_id, &application.namespace).await?;
-    let in_use = left::in_use(place, &taken, &source.left).await?;
+    let in_use = left::in_use(place, &taken, &source.left);
     let nothing = Installed::default();
     let earlier = if in_use.is_empty() { &source.left } else { &nothing };
     taken.extend(earlier.names().into_values());
@@ -169,6 +169,7 @@ async fn decide(
     blockers.extend(observed.state.resources_in_the_way(&outcome.after));
     blockers.extend(place.blockers.iter().cloned());
     blockers.extend(in_use);
+    blockers.extend(left::held(place, &source.left).await?);
     let specs: Vec<_> = own.components.values().map(|one| one.spec.clone()).collect();
     let resources: Vec<_> = own.resources.values().map(|one| one.spec.clone()).collect();
     for problem in validate::application(&specs, &resources) {
@@ -253,7 +254,7 @@ async fn check(
         needs_library: execute::needs_library(&outcome.after),
     };
     let own = source.left.own_keys().collect();
-    let claims = claims::around(app, &observed.reached, &observed.state.application, &own).await?;
+    let claims = claims::around(app, &observed.reached, &observed.state.application, &observed.live, &own).await?;
     let around = Surroundings { application_slugs: place.slugs_taken.clone(), ..claims };
     let mut found = preflight(&observed.facts_now().await, &wanted, &around);
     found.warnings.extend(left::warnings(&source.left, &outcome.after, &around));

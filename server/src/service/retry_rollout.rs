@@ -97,7 +97,7 @@ fn unfinished(state: &ApplicationState, installation: &Installation, record: Opt
     let (components, gone_components) = left.components.into_iter().chain(of_record).partition(is_desired);
     let (resources, gone_resources) = left.resources.into_iter().partition(is_wanted);
     let doomed_claims = retry::doomed_claims(steps);
-    Scope { components, resources, gone_components, gone_resources, delete_volumes: false, doomed_claims }
+    Scope { components, resources, gone_components, gone_resources, doomed_claims, ..Scope::default() }
 }
 
 /// The outcomes of a record, once Jobs count that ran already as they are desired.

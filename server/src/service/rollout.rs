@@ -71,6 +71,8 @@ pub struct Scope {
     pub gone_resources: BTreeSet<ResourceKey>,
     /// Whether claims of what is deleted go as well.
     pub delete_volumes: bool,
+    /// What volumes are deleted of although nothing else of it is there any more, by its own key.
+    pub left_keys: BTreeSet<uuid::Uuid>,
     /// Kubernetes resources that are claims and whose own deletion was accepted.
     pub doomed_claims: BTreeSet<ResourceKey>,
 }
@@ -298,6 +300,15 @@ fn deletions(
         let objects = doomed(key.0, true, scope.delete_volumes || scope.doomed_claims.contains(key));
         let action = delete(objects, vec![Effect::ResourceGone(*key)]);
         push(steps, format!("delete {} {}", row.kind, row.name), None, before.clone(), action);
+    }
+    if scope.delete_volumes {
+        let is_gone = |key: &&uuid::Uuid| {
+            !state.components.contains_key(&ComponentKey(**key)) && !state.resources.contains_key(&ResourceKey(**key))
+        };
+        let left: Vec<_> = scope.left_keys.iter().filter(is_gone).flat_map(|key| doomed(*key, true, true)).collect();
+        if !left.is_empty() {
+            push(steps, "delete volumes that were left".to_owned(), None, before, delete(left, vec![]));
+        }
     }
 }
 

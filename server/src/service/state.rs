@@ -84,6 +84,15 @@ impl ApplicationState {
         installed.to_template_keys(&components, &resources)
     }
 
+    /// What the volumes of an installation were written by: what was deployed of it, and of the rest what was to be.
+    pub fn as_it_runs(&self, installation: &Installation) -> Installed {
+        let mut whole = self.of_installation(installation, Side::Desired);
+        let deployed = self.of_installation(installation, Side::Deployed);
+        whole.components.extend(deployed.components);
+        whole.resources.extend(deployed.resources);
+        whole
+    }
+
     /// The revision that something is at, as the domain knows it.
     pub fn version_ref(&self, id: VersionId) -> Option<VersionRef> {
         self.versions.get(&id).map(version_ref)

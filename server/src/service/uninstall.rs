@@ -12,7 +12,7 @@ use crate::{
         authorize, claims,
         execute::{self, Observed},
         rollout::{Rollout, Scope, blocker},
-        state::{ApplicationState, Side},
+        state::Side,
     },
     store::{
         Stored, Word, application, component,
@@ -105,6 +105,8 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
             .map(|(key, _)| *key)
             .collect(),
         delete_volumes: input.delete_volumes,
+        // An earlier attempt may have left volumes of what is gone already.
+        left_keys: installation.ended_as.iter().flat_map(|ended| ended.0.own_keys()).collect(),
         ..Scope::default()
     };
     let gone: Vec<_> = scope.gone_components.iter().filter_map(|key| state.components.get(key)).collect();
@@ -152,15 +154,6 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
     Ok(Decided { plan, steps, scope })
 }
 
-/// What its volumes were written by: what was deployed, and of the rest what was to be.
-fn as_it_runs(state: &ApplicationState, installation: &Installation) -> Installed {
-    let mut whole = state.of_installation(installation, Side::Desired);
-    let deployed = state.of_installation(installation, Side::Deployed);
-    whole.components.extend(deployed.components);
-    whole.resources.extend(deployed.resources);
-    whole
-}
-
 fn removal(owner: Owner, path: &str, name: &str) -> Change {
     Change {
         id: ChangeId::of(owner, path, ChangeKind::Remove, &name, &()),
@@ -188,7 +181,7 @@ async fn commit(
     let application = &state.application;
     let digest = plan.digest.to_string();
     // A second attempt finds less than there was.
-    let ended_as = installation.ended_as.clone().unwrap_or_else(|| Stored(as_it_runs(state, &installation)));
+    let ended_as = installation.ended_as.clone().unwrap_or_else(|| Stored(state.as_it_runs(&installation)));
     let ending = Installation {
         state: Word(installation.state.0.uninstall()?),
         ended_as: Some(ended_as),

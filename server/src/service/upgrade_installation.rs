@@ -141,7 +141,7 @@ async fn observe(app: &App, actor: &Actor, input: &Upgrade, action: TeamAction) 
     let unfinished = record::newest(&mut conn, installation.id).await?.map(|newest| newest.unfinished());
     let observed = Observed::load(app, conn, application).await?;
     let state = &observed.state;
-    let around = claims::around(app, &observed.reached, &state.application, &state.own_keys()).await?;
+    let around = claims::around(app, &observed.reached, &state.application, &observed.live, &state.own_keys()).await?;
     let mut ids: BTreeSet<VersionId> = observed.state.versions.keys().copied().collect();
     ids.insert(target.id);
     let contents = contents::load(&mut app.database.read().await?, &Vec::from_iter(ids)).await?;

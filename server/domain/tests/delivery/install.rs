@@ -65,6 +65,7 @@ fn what_an_ended_installation_left_keeps_its_names_and_its_secrets() {
     let licence = (component_owner(1), "environment/LICENCE".to_owned());
     let again = go(&content, &SuppliedValues::from([(licence, here("new"))]), &left);
     assert_eq!(again.after.components[&key(1)].spec.environment[2].value, here("new"), "what is supplied goes first");
+    assert_eq!(again.warnings, ["the value supplied for environment/LICENCE of Db is another than its volumes know"]);
 }
 
 #[test]

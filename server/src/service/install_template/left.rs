@@ -5,7 +5,6 @@ use crate::{
     app::App,
     clusters::cluster_error,
     error::{Error, Result},
-    graphql::id::encode_text,
     id::{InstallationId, TemplateId},
     service::{
         claims::{self, COMPONENT},
@@ -27,7 +26,7 @@ use uuid::Uuid;
 const PAGE: u16 = 500;
 
 /// What the installation that is named left; nothing where none is. It is refused where its volumes are not there to be
-/// taken, or are somebody else's by now.
+/// taken. Those that another one had since are as that left them.
 pub(super) async fn find(
     app: &App,
     place: &Place,
@@ -54,12 +53,34 @@ pub(super) async fn find(
     let Some(left) = found.ended_as.filter(|ended| has_volumes(&ended.0)) else {
         return refused("NO_VOLUMES", "it left no volumes");
     };
-    let by = claims::left_by(app, application).await?;
-    if let Some(later) = left.0.own_keys().filter_map(|key| by.get(&key)).find(|by| **by != id) {
-        let message = format!("{} had its volumes since and ended, too: take over what that left", encode_text(*later));
-        return refused("SUPERSEDED", &message);
+    let mut left = left.0;
+    let ended = claims::ended(app, application).await?;
+    let later = ended.iter().take_while(|one| one.id != id).filter_map(|one| one.ended_as.as_ref());
+    // Oldest first, so that the last word on each is that of the latest.
+    for later in later.collect::<Vec<_>>().into_iter().rev() {
+        had_since(&mut left, &later.0);
     }
-    Ok(left.0)
+    Ok(left)
+}
+
+/// What another installation had since and left again is as that left it.
+fn had_since(left: &mut Installed, later: &Installed) {
+    let mut is_of_it = false;
+    for (key, one) in &mut left.components {
+        if let Some(since) = later.components.get(key).filter(|since| since.own_key == one.own_key) {
+            one.clone_from(since);
+            is_of_it = true;
+        }
+    }
+    for (key, one) in &mut left.resources {
+        if let Some(since) = later.resources.get(key).filter(|since| since.own_key == one.own_key) {
+            one.clone_from(since);
+            is_of_it = true;
+        }
+    }
+    if is_of_it {
+        left.secret_groups.extend(later.secret_groups.clone());
+    }
 }
 
 fn has_volumes(left: &Installed) -> bool {
@@ -68,26 +89,33 @@ fn has_volumes(left: &Installed) -> bool {
         || left.resources.values().any(|one| one.spec.kind == claims::CLAIM)
 }
 
-/// What stands in the way: names and keys that are in use again, and pods that have not let go of the volumes yet.
-pub(super) async fn in_use(place: &Place, taken: &BTreeSet<String>, left: &Installed) -> Result<Vec<Blocker>> {
-    if left.components.is_empty() {
-        return Ok(Vec::new());
-    }
-    let in_use = |what: String| blocker("VOLUMES_IN_USE", what);
+/// Names and keys that are in use again.
+pub(super) fn in_use(place: &Place, taken: &BTreeSet<String>, left: &Installed) -> Vec<Blocker> {
     let names = left.components.values().map(|one| &one.cluster_name).filter(|name| taken.contains(*name));
-    let names = names.map(|name| in_use(format!("the volumes go by the name {name}, which is in use again")));
+    let names = names.map(|name| in_use_blocker(format!("the volumes go by the name {name}, which is in use again")));
     let mut blockers: Vec<_> = names.collect();
     let here = place.observed.state.own_keys();
     if blockers.is_empty() && left.own_keys().any(|key| here.contains(&key)) {
-        blockers.push(in_use("a Kubernetes resource of the earlier installation is in use again".to_owned()));
+        blockers.push(in_use_blocker("a Kubernetes resource of the earlier installation is in use again".to_owned()));
     }
-    let keys: BTreeSet<Uuid> = left.own_keys().collect();
-    let still = |pod: String| in_use(format!("the pod {pod} still has the volumes; it is about to go"));
-    blockers.extend(pods(place, &keys).await?.into_iter().map(still));
-    Ok(blockers)
+    blockers
 }
 
-/// The pods of components in the cluster, by the components' own keys. Two on one disk would write over each other.
+fn in_use_blocker(what: String) -> Blocker {
+    blocker("VOLUMES_IN_USE", what)
+}
+
+/// Pods that have not let go of the volumes yet: two on one disk would write over each other.
+pub(super) async fn held(place: &Place, left: &Installed) -> Result<Vec<Blocker>> {
+    let keys: BTreeSet<Uuid> = left.components.values().map(|one| one.own_key.0).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let still = |pod: String| in_use_blocker(format!("the pod {pod} still has the volumes; it is about to go"));
+    Ok(pods(place, &keys).await?.into_iter().map(still).collect())
+}
+
+/// The pods of components in the cluster, by the components' own keys.
 async fn pods(place: &Place, components: &BTreeSet<Uuid>) -> Result<Vec<String>> {
     let (reached, application) = (&place.observed.reached, &place.observed.state.application);
     let selector = Some(format!("{}={}", labels::APPLICATION, application.id));
