@@ -58,7 +58,8 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// The deepest GraphQL query. Default: 16.
     pub max_depth: usize,
-    /// The most expensive GraphQL query; a field costs 1, and a list its length times what is in it. Default: 20000.
+    /// The most expensive GraphQL query; a field costs 1, a large value 50, and a list its length times what is in it.
+    /// Whatever it costs, it has 2000 fields at most. Default: 20000.
     pub max_complexity: usize,
     /// How long a session lives, in hours. Default: 168.
     pub session_hours: u32,

@@ -4,6 +4,7 @@ use crate::id::UserId;
 use std::{
     collections::HashMap,
     hash::Hash,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,6 +37,14 @@ impl<Of: Copy + Eq + Hash> Shares<Of> {
         }
         *theirs += 1;
         Some(Share { of, taken: Arc::clone(&self.taken) })
+    }
+}
+
+/// What an address counts for in limits: who has one IPv6 address has all of its network.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

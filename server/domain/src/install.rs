@@ -87,7 +87,10 @@ pub fn install(
     let blockers = blockers(&merge, &after);
     let mut warnings = unused(&merge.source);
     let replaced = merge.source.replaced.iter();
-    warnings.extend(replaced.map(|place| format!("the value supplied for {place} is another than its volumes know")));
+    warnings.extend(
+        replaced
+            .map(|place| format!("the value supplied for {place} takes the place of the one that its volumes know")),
+    );
     after.secret_groups = merge.source.groups;
     InstallOutcome {
         after,

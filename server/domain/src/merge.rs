@@ -143,9 +143,11 @@ impl<'a> Merge<'a> {
     pub(crate) fn obtain<V: Held>(&mut self, path: &str, description: Option<&str>, value: &V) -> Option<Value> {
         let place = Place { owner: self.owner, owner_name: &self.owner_name, path, description };
         let obtained = value.obtain(&mut self.source, &place)?;
-        // Where a secret that was left stays instead, that is a difference.
-        let [target, live] = [value.leaf(&self.names), obtained.leaf(&self.names)];
-        self.decide(path, &Rule::CONFIGURATION, None, Some(&target), Some(&live));
+        if self.source.has_left() {
+            // Where a secret that was left stays instead, that is a difference.
+            let [target, live] = [value.leaf(&self.names), obtained.leaf(&self.names)];
+            self.decide(path, &Rule::CONFIGURATION, None, Some(&target), Some(&live));
+        }
         Some(obtained)
     }
 

@@ -55,16 +55,7 @@ impl<'a> Source<'a> {
         supplied: &'a SuppliedValues,
         groups: &BTreeMap<String, SecretId>,
     ) -> Self {
-        Self {
-            new_id: Some(new_id),
-            supplied: Some(supplied),
-            groups: groups.clone(),
-            used: BTreeSet::new(),
-            left: SuppliedValues::new(),
-            replaced: Vec::new(),
-            new: Vec::new(),
-            asks: Vec::new(),
-        }
+        Self { new_id: Some(new_id), supplied: Some(supplied), ..Self::existing(groups) }
     }
 
     /// For values that exist already, such as those of a snapshot.
@@ -81,9 +72,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The secrets that an ended installation left go before new ones, and after what is supplied.
+    /// The secrets that an ended installation left go before new ones and those of groups, and after what is supplied.
     pub(crate) fn after(self, earlier: &Installed) -> Self {
         Self { left: sealed_in(earlier), ..self }
+    }
+
+    /// Whether an ended installation left secrets.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.left.is_empty()
     }
 
     /// The value for a place; none where it has to be supplied and was not.
@@ -126,7 +122,7 @@ impl<'a> Source<'a> {
     fn generate(&mut self, rule: &GenerateRule, left: Option<SecretId>) -> Option<SecretId> {
         if let Some(id) = left {
             if let Some(group) = &rule.group {
-                self.groups.entry(group.clone()).or_insert(id);
+                self.groups.insert(group.clone(), id);
             }
             return Some(id);
         }

@@ -323,7 +323,8 @@ impl ClusterMutation {
 
 #[Subscription]
 impl ClusterSubscription {
-    /// Each cluster of an enterprise as it is now, then each one whenever its status changes.
+    /// Each cluster of an enterprise as it is now, then each one whenever its status changes. One person
+    /// follows 100 things at the same time (RATE_LIMITED).
     async fn cluster_status_changed(
         &self,
         ctx: &Context<'_>,

@@ -315,11 +315,10 @@ impl Component {
             let page: PageRequest<(String, String)> = PageRequest::new(ctx, "KubernetesEvent", first, after.as_ref())?;
             let live = live(ctx, self.row.application_id).await?;
             let pods: Vec<Pod> = live.pods(&self.row).iter().map(Into::into).collect();
-            // A namespace may be somebody else's until something of the team's is there.
-            let is_there = !pods.is_empty() || live.has_workload(&self.row);
             let application = &self.whole.application;
             let key = NamespaceEventsKey((application.cluster_id, application.namespace.clone()));
             let all = load(ctx, key).await?.unwrap_or_else(|| Ok(Arc::default())).map_err(Error::unavailable)?;
+            let is_there = live.is_there(&self.row);
             let about = all.iter().filter(|event| is_there && is_about(event, &self.row.cluster_name, &pods));
             let events: Vec<KubernetesEvent> = about.map(Into::into).collect();
             Ok::<_, Error>(page::in_memory(&page, events, KubernetesEvent::place))

@@ -330,8 +330,8 @@ impl OperationMutation {
 #[Subscription]
 impl OperationSubscription {
     /// Replays the operation's events after the cursor, then follows it to its end. It ends when the operation may not be
-    /// seen any more. A client that is too slow is cut off
-    /// with the code RESUME: it subscribes again after the last event that arrived.
+    /// seen any more. A client that is too slow is cut off with the code RESUME: it subscribes again after the last
+    /// event that arrived. One person follows 100 things at the same time (RATE_LIMITED).
     async fn operation_events(
         &self,
         ctx: &Context<'_>,

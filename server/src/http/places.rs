@@ -2,8 +2,7 @@
 
 use crate::{
     id::UserId,
-    service::sign_in::network,
-    shares::{Share, Shares},
+    shares::{Share, Shares, network},
 };
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

@@ -75,9 +75,9 @@ pub async fn of_application(reached: &Reached, application: &Application) -> Res
     list(reached, &application.namespace, Some(selector)).await
 }
 
-/// What preflight is told of the claims of an application's namespace; none where it does not exist yet. Those that were
-/// made for one of these components and Kubernetes resources, by its own key, are its own, and so are those that are
-/// recorded as the application's and that no installation left.
+/// What preflight is told of the claims of an application's namespace; none where it does not exist yet. Those with the
+/// application's label that were made for one of these components and Kubernetes resources, by its own key, are its
+/// own, and so are those that are recorded as the application's and that no installation left.
 pub async fn around(
     app: &App,
     reached: &Reached,
@@ -86,11 +86,15 @@ pub async fn around(
     own: &BTreeSet<Uuid>,
 ) -> Result<Surroundings> {
     let mut around = Surroundings::default();
+    let id = application.id.to_string();
     let mut others = Vec::new();
     let known: BTreeSet<&str> = recorded.iter().map(|object| object.uid.as_str()).collect();
     for claim in list(reached, &application.namespace, None).await? {
         let Some(name) = name(&claim) else { continue };
         around.claims.insert(name.to_owned());
+        if label(&claim, labels::APPLICATION) != Some(id.as_str()) {
+            continue;
+        }
         match label(&claim, COMPONENT).and_then(|key| key.parse().ok()) {
             Some(key) if own.contains(&key) => _ = around.taken_over.insert(name.to_owned()),
             Some(key) => others.push((name.to_owned(), key, uid(&claim).is_some_and(|uid| known.contains(uid)))),

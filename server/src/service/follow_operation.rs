@@ -25,8 +25,8 @@ struct Following {
     _share: Share,
 }
 
-/// The events of an operation after a cursor, to its end. It ends as well when the operation may not be seen any more. One
-/// person follows a limited number of things at a time.
+/// The events of an operation after a cursor, to its end. It ends as well when the operation may not be seen any more.
+/// One person follows a limited number of things at a time.
 pub async fn follow_operation(
     app: &App,
     actor: &Actor,

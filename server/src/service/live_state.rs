@@ -204,12 +204,12 @@ impl Live {
         Condition { state, reason: judged.explained(state), ready_replicas: ready.unwrap_or(0) }
     }
 
-    /// Whether the cluster has its workload, and it is the application's.
-    pub fn has_workload(&self, row: &ComponentRow) -> bool {
-        match (self, edit::spec(row)) {
-            (Self::Seen(seen), Some(spec)) => workload(seen, spec.kind, &row.cluster_name).is_some(),
-            _ => false,
-        }
+    /// Whether anything of it is in the cluster. Its namespace may be somebody else's until then, and what goes on
+    /// there theirs.
+    pub fn is_there(&self, row: &ComponentRow) -> bool {
+        let Self::Seen(seen) = self else { return false };
+        let has_workload = |kind| workload(seen, kind, &row.cluster_name).is_some();
+        edit::spec(row).is_some_and(|spec| has_workload(spec.kind)) || !self.pods(row).is_empty()
     }
 
     /// How the whole is: the worst of its components decides.

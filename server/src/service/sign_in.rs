@@ -12,6 +12,7 @@ use crate::{
         password,
         problems::is_user_name,
     },
+    shares::network,
     store::{
         Instant, member,
         user::{self, Session},
@@ -164,14 +165,6 @@ impl Attempts {
 
 fn key(name: &str, origin: Origin) -> (String, Origin) {
     (name.to_owned(), origin.map(network))
-}
-
-/// What limits count an address for: who has one IPv6 address has all of its network.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 fn wrong() -> Error {

@@ -105,7 +105,6 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
             .map(|(key, _)| *key)
             .collect(),
         delete_volumes: input.delete_volumes,
-        // An earlier attempt may have left volumes of what is gone already.
         left_keys: installation.ended_as.iter().flat_map(|ended| ended.0.own_keys()).collect(),
         ..Scope::default()
     };
@@ -118,7 +117,9 @@ fn decide(app: &App, observed: &Observed, installation: &Installation, input: &U
             }
         }
     }
-    let left = decide_uninstall(&here, input.delete_volumes);
+    // An earlier attempt has left volumes as well.
+    let was = installation.ended_as.as_ref().map_or(&here, |ended| &ended.0);
+    let left = decide_uninstall(was, input.delete_volumes);
     let left = left.map_err(|error| Error::invalid::<&str>("CYCLE", [], error.to_string()))?.kept;
     let nothing = Installed::default();
     let deadline = app.config.operations.progress_deadline_seconds;

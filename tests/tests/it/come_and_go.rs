@@ -3,7 +3,7 @@
 
 use crate::{
     both::on_both,
-    small::{self, refused, upgrade_to},
+    small::{self, REMOVE_COMPONENT, refused, upgrade_to},
 };
 use anyhow::{Context as _, ensure};
 use ropeway::demo::{
@@ -20,11 +20,6 @@ on_both!(
     components_come_with_a_version_and_go_with_nobody,
     another_application_publishes_to_a_template_with_keys_alone,
 );
-
-const REMOVE_COMPONENT: &str = "
-    mutation($input: RemoveComponentInput!) {
-      removeComponent(input: $input) { component { isRemoved } errors { code message path } }
-    }";
 
 const MEMBERS: &str = "
     query($id: ID!) { team(id: $id) { members(first: 10) { nodes { user { name } role } } } }";

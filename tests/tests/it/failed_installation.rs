@@ -3,7 +3,7 @@
 use crate::{
     both::on_both,
     failure::{SOON, set_label},
-    small::{self, RETRY_OPERATION, UNINSTALL},
+    small::{self, RETRY_OPERATION},
 };
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{
@@ -44,13 +44,12 @@ async fn an_unfinished_installation_is_taken_away_or_completed(
     // No node of the second cluster takes the second component.
     let mut input = small::for_a_new_team(&scene, &version);
     input["progressDeadlineSeconds"] = json!(SOON);
-    let (failed, operation) = small::begin(&scene, input.clone()).await?;
+    let (failed, operation) = small::begin(&scene, input).await?;
     check_failed(&scene, &operation).await?;
     let look = install::look(&scene, &failed.installation).await?;
     ensure!(look["state"] == "PARTIAL" && look["version"]["number"] == "1", "{look}");
     ensure!(!left_over(&clusters[1], &scene.second_team).await?.is_empty(), "nothing was installed at all");
-    let payload = scene.client.change(UNINSTALL, json!({ "installationId": failed.installation })).await?;
-    scene.follow(&payload, "uninstalling").await?;
+    small::uninstall(&scene, &failed.installation, false).await?;
     let gone = wait_for("a namespace without anything of it", async || {
         Ok(left_over(&clusters[1], &scene.second_team).await?.is_empty().then_some(()))
     });
@@ -58,10 +57,8 @@ async fn an_unfinished_installation_is_taken_away_or_completed(
         return Err(error.context(format!("left: {:?}", left_over(&clusters[1], &scene.second_team).await?)));
     }
 
-    input["newTeam"] = Json::Null;
-    input["applicationName"] = Json::Null;
-    input["teamId"] = json!(failed.team);
-    input["applicationId"] = json!(failed.application);
+    let mut input = small::beside(&scene, &version, &failed);
+    input["progressDeadlineSeconds"] = json!(SOON);
     let (again, operation) = small::begin(&scene, input).await?;
     check_failed(&scene, &operation).await?;
     set_label(&clusters[1], &label, None).await?;

@@ -1,5 +1,6 @@
 //! An upgrade that fails and is to be rolled back by itself.
 
+use crate::small::CANCEL;
 use anyhow::{Context as _, ensure};
 use ropeway::demo::{
     acts::{Scene, change, compose, install, publish, rollback, upgrade},
@@ -17,11 +18,6 @@ use std::time::Duration;
 
 const SET_MAINTENANCE: &str = "
     mutation($input: UpdateClusterInput!) { updateCluster(input: $input) { errors { code message path } } }";
-
-const CANCEL: &str = "
-    mutation($input: CancelOperationInput!) {
-      cancelOperation(input: $input) { operation { state } errors { code message path } }
-    }";
 
 const EVENTS: &str = "
     query($id: ID!, $after: Cursor) {

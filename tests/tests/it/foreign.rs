@@ -1,11 +1,17 @@
 //! Fields that somebody else changed in a cluster: an upgrade leaves them alone, but for those that it changes itself.
 
-use crate::{both::on_both, small::has_code};
+use crate::{
+    both::on_both,
+    small::{self, has_code},
+};
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Namespace},
+};
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use ropeway::demo::{
     acts::{change, compose, install, publish, rollback, sample, upgrade},
@@ -17,7 +23,10 @@ use serde_json::{Value as Json, json};
 /// Who changes things behind our back.
 const MANAGER: &str = "kubectl-edit";
 
-on_both!(what_somebody_else_changed_stays_unless_the_upgrade_changes_it);
+on_both!(
+    what_somebody_else_changed_stays_unless_the_upgrade_changes_it,
+    what_goes_on_in_a_namespace_is_told_to_those_whose_it_is,
+);
 
 async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it(
     app: &TestApp,
@@ -87,6 +96,44 @@ async fn what_somebody_else_changed_stays_unless_the_upgrade_changes_it(
 }
 
 const DRIFT: &str = "query($id: ID!) { application(id: $id) { drift { object path deployed live owner } } }";
+
+/// A team can have the name of a namespace in which others work, until something is deployed.
+async fn what_goes_on_in_a_namespace_is_told_to_those_whose_it_is(
+    app: &TestApp,
+    clusters: &[TestCluster; 2],
+    name: &str,
+) -> anyhow::Result<()> {
+    let scene = app.scene(clusters, name).await?;
+    let client = clusters[0].client().await?;
+    let theirs = format!("{name}-theirs");
+    let namespace = json!({ "metadata": { "name": theirs } });
+    let new = PostParams::default();
+    Api::<Namespace>::all(client.clone()).create(&new, &serde_json::from_value(namespace)?).await?;
+    let event = json!({
+        "metadata": { "name": "theirs" }, "type": "Normal", "reason": "Secret", "message": "what others do",
+        "involvedObject": {
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-web", "namespace": theirs,
+        },
+    });
+    Api::<Event>::namespaced(client, &theirs).create(&new, &serde_json::from_value(event)?).await?;
+    let events = async |component: &str| {
+        let data = scene.client.ask(EVENTS, json!({ "id": component })).await?;
+        anyhow::Ok(list(&data, "/component/events/nodes")?.to_vec())
+    };
+    let team = compose::create_team(&scene, &theirs).await?;
+    let application = compose::create_application(&scene, &team, sample::NAME).await?;
+    let web = small::add(&scene, &application, "web", json!({})).await?;
+    ensure!(events(&web).await?.is_empty(), "it was told: {:?}", events(&web).await?);
+
+    // What is one's own is told.
+    let application = small::application(&scene).await?;
+    let web = small::add(&scene, &application, "web", json!({})).await?;
+    compose::deploy(&scene, &application).await?;
+    ensure!(!events(&web).await?.is_empty(), "nothing is told");
+    Ok(())
+}
+
+const EVENTS: &str = "query($id: ID!) { component(id: $id) { events(first: 20) { nodes { message } } } }";
 
 /// A merge patch replaces lists whole: the container as it is, with the edit in it.
 fn merged(live: &Json, edit: &Json) -> anyhow::Result<Json> {

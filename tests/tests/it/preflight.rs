@@ -2,7 +2,7 @@
 
 use crate::{
     both::on_real_clusters,
-    small::{self, INSTALL, UNINSTALL, has_code, refused},
+    small::{self, INSTALL, has_code, refused},
 };
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{
@@ -57,14 +57,9 @@ async fn everything_that_stands_in_the_way_is_said_before_anything_is_changed() 
         small::edit(&scene, &web, probe).await?;
         let modern = small::release(&scene, &application, &template, "3").await?;
 
-        let mut input = small::for_a_new_team(&scene, &version);
-        let installed = small::install(&scene, input.clone()).await?;
-        let payload = scene.client.change(UNINSTALL, json!({ "installationId": installed.installation })).await?;
-        scene.follow(&payload, "uninstalling").await?;
-        input["newTeam"] = Json::Null;
-        input["teamId"] = json!(installed.team);
-        input["applicationName"] = Json::Null;
-        input["applicationId"] = json!(installed.application);
+        let installed = small::install(&scene, small::for_a_new_team(&scene, &version)).await?;
+        small::uninstall(&scene, &installed.installation, false).await?;
+        let input = small::beside(&scene, &version, &installed);
         let is_blocked = async |input: &Json, code: &str| {
             blocked(&scene, input, code).await?;
             let there = clusters[1].workloads(&scene.second_team).await?;

@@ -22,6 +22,18 @@ pub(crate) const UNINSTALL: &str = "
       uninstall(input: $input) { operation { id } errors { code message path } }
     }";
 
+/// Stops an operation after the step that runs.
+pub(crate) const CANCEL: &str = "
+    mutation($input: CancelOperationInput!) {
+      cancelOperation(input: $input) { operation { state } errors { code message path } }
+    }";
+
+/// Takes a component out of an application, with the next deployment.
+pub(crate) const REMOVE_COMPONENT: &str = "
+    mutation($input: RemoveComponentInput!) {
+      removeComponent(input: $input) { component { isRemoved } errors { code message path } }
+    }";
+
 /// Begins an operation that does what another one did not.
 pub(crate) const RETRY_OPERATION: &str = "
     mutation($input: RetryOperationInput!) {
@@ -99,6 +111,22 @@ pub(crate) fn for_a_new_team(scene: &Scene, version: &str) -> Json {
         "versionId": version, "clusterId": scene.second_cluster, "applicationName": sample::NAME,
         "newTeam": { "name": scene.second_team, "slug": scene.second_team },
     })
+}
+
+/// An installation into the application of an earlier one.
+pub(crate) fn beside(scene: &Scene, version: &str, installed: &Installed) -> Json {
+    json!({
+        "versionId": version, "clusterId": scene.second_cluster, "teamId": installed.team,
+        "applicationId": installed.application,
+    })
+}
+
+/// Ends an installation.
+pub(crate) async fn uninstall(scene: &Scene, installation: &str, delete_volumes: bool) -> anyhow::Result<()> {
+    let input = json!({ "installationId": installation, "deleteVolumes": delete_volumes });
+    let payload = scene.client.change(UNINSTALL, input).await?;
+    scene.follow(&payload, "uninstalling").await?;
+    Ok(())
 }
 
 /// Begins an installation; it, and its operation.

@@ -2,7 +2,7 @@
 
 use crate::{
     both::on_both,
-    small::{self, UNINSTALL, refused, upgrade_to},
+    small::{self, REMOVE_COMPONENT, refused, upgrade_to},
 };
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, networking::v1::NetworkPolicy};
@@ -13,11 +13,6 @@ use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 on_both!(installations_in_one_namespace_do_not_mix, what_is_removed_goes_with_the_next_deployment,);
-
-const REMOVE_COMPONENT: &str = "
-    mutation($input: RemoveComponentInput!) {
-      removeComponent(input: $input) { component { isRemoved } errors { code message path } }
-    }";
 
 const REMOVE_RESOURCE: &str = "
     mutation($input: RemoveKubernetesResourceInput!) {
@@ -59,10 +54,8 @@ async fn installations_in_one_namespace_do_not_mix(
     let error = refused(scene.client.change(small::INSTALL, input.clone()).await)?;
     ensure!(error.has("SLUG_IN_USE"), "{error}");
     input["applicationName"] = json!("two");
-    let two = small::install(&scene, input.clone()).await?;
-    input["applicationName"] = Json::Null;
-    input["applicationId"] = json!(one.application);
-    let beside = small::install(&scene, input).await?;
+    let two = small::install(&scene, input).await?;
+    let beside = small::install(&scene, small::beside(&scene, &first, &one)).await?;
     ensure!(beside.application == one.application && two.application != one.application);
 
     // Each has its own names, its own store, and its own password.
@@ -81,8 +74,7 @@ async fn installations_in_one_namespace_do_not_mix(
         now.iter().filter(|(name, one)| before.get(*name) != Some(one)).map(|(name, _)| name).collect();
     ensure!(changed == ["two-web"], "an upgrade of one changed {changed:?}");
 
-    let payload = scene.client.change(UNINSTALL, json!({ "installationId": beside.installation })).await?;
-    scene.follow(&payload, "uninstalling").await?;
+    small::uninstall(&scene, &beside.installation, false).await?;
     let left: Vec<String> = seen().await?.into_keys().collect();
     ensure!(left == ["one-store", "one-web", "two-store", "two-web"], "{left:?} are left");
     scene.until_running(&one.application).await?;

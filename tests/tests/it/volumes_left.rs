@@ -47,15 +47,7 @@ async fn volumes_are_taken_over_with_their_secrets(
     let there = Left::look(&clusters[1], &scene.second_team).await?;
     ensure!(there.claims.len() == 2 && there.passwords.len() == 1, "{there:?}");
 
-    let mut input = small::for_a_new_team(&scene, &new);
-    for (field, value) in [
-        ("newTeam", Json::Null),
-        ("applicationName", Json::Null),
-        ("teamId", json!(first.team)),
-        ("applicationId", json!(first.application)),
-    ] {
-        input[field] = value;
-    }
+    let input = small::beside(&scene, &new, &first);
     let reusing = |id: &str| {
         let mut input = input.clone();
         input["reuseVolumesOf"] = json!(id);
@@ -67,7 +59,7 @@ async fn volumes_are_taken_over_with_their_secrets(
         anyhow::Ok(())
     };
     is_refused(&reusing(&first.installation), "NOT_ENDED").await?;
-    uninstall(&scene, &first.installation, false).await?;
+    small::uninstall(&scene, &first.installation, false).await?;
 
     // Without a word about them it is blocked, by name.
     let plan = plan(&scene, &input).await?;
@@ -86,13 +78,7 @@ async fn volumes_are_taken_over_with_their_secrets(
     is_refused(&other_template, "OTHER_TEMPLATE").await?;
 
     // Taken over, as soon as no pod has them: the same claims, the same password, and the size that is there.
-    let plan = wait_for("volumes that nothing has", async || {
-        let plan = self::plan(&scene, &reusing(&first.installation)).await?;
-        let blockers = list(&plan, "/blockers")?;
-        ensure!(blockers.iter().all(|one| one["code"] == "VOLUMES_IN_USE"), "{plan}");
-        Ok(blockers.is_empty().then_some(plan))
-    })
-    .await?;
+    let plan = free(&scene, &reusing(&first.installation)).await?;
     ensure!(list(&plan, "/warnings")?.is_empty(), "{plan}");
     let second = small::install(&scene, reusing(&first.installation)).await?;
     let after = Left::look(&clusters[1], &scene.second_team).await?;
@@ -103,7 +89,7 @@ async fn volumes_are_taken_over_with_their_secrets(
     is_refused(&reusing(&first.installation), "VOLUMES_IN_USE").await?;
 
     // They can be taken over again, by the name of either; claims that are gone are warned of.
-    uninstall(&scene, &second.installation, false).await?;
+    small::uninstall(&scene, &second.installation, false).await?;
     let plan = self::plan(&scene, &input).await?;
     ensure!(has_code(&plan["blockers"], "CLAIMS_LEFT"), "{plan}");
     let older = self::plan(&scene, &reusing(&first.installation)).await?;
@@ -113,7 +99,7 @@ async fn volumes_are_taken_over_with_their_secrets(
     ensure!(plan["warnings"].to_string().contains("begins empty"), "{plan}");
 
     let third = small::install(&scene, input.clone()).await?;
-    uninstall(&scene, &third.installation, true).await?;
+    small::uninstall(&scene, &third.installation, true).await?;
     is_refused(&reusing(&third.installation), "NO_VOLUMES").await
 }
 
@@ -140,61 +126,88 @@ async fn an_installation_whose_end_was_begun_is_only_ended(
     scene.follow(&payload, "upgrading").await?;
     let record = text(&payload, "/upgradeRecord/id")?;
 
-    let workloads: Api<Deployment> = Api::namespaced(clusters[1].client().await?, &scene.second_team);
+    end_half_way(&scene, &clusters[1], UNINSTALL, json!({ "installationId": first.installation })).await?;
+    let is_only_ended = async || {
+        let error = refused(scene.client.change(upgrade::UPGRADE, input.clone()).await)?;
+        ensure!(error.has("BEING_UNINSTALLED"), "{error}");
+        anyhow::Ok(())
+    };
+    is_only_ended().await?;
+    let of_record = json!({ "recordId": record });
+    for (document, input, code) in [
+        (rollback::ROLL_BACK, &of_record, "BEING_UNINSTALLED"),
+        (RETRY_UPGRADE, &of_record, "BEING_UNINSTALLED"),
+        (small::RETRY_OPERATION, &json!({ "operationId": installing }), "CANNOT_RETRY"),
+    ] {
+        let error = refused(scene.client.change(document, input.clone()).await)?;
+        ensure!(error.has(code), "{document}: {error}");
+    }
+    small::uninstall(&scene, &first.installation, false).await?;
+
+    // What it was when its end was begun can be taken over all the same.
+    let mut reusing = small::beside(&scene, &new, &first);
+    reusing["reuseVolumesOf"] = json!(first.installation);
+    let there = Left::look(&clusters[1], &scene.second_team).await?;
+    ensure!(there.claims.len() == 1, "{there:?}");
+    free(&scene, &reusing).await?;
+    let second = small::install(&scene, reusing.clone()).await?;
+    ensure!(Left::look(&clusters[1], &scene.second_team).await? == there);
+
+    // The volume of what the first attempt took away goes with the second one, where that is asked for.
+    end_half_way(&scene, &clusters[1], UNINSTALL, json!({ "installationId": second.installation })).await?;
+    small::uninstall(&scene, &second.installation, true).await?;
+    let left = Left::look(&clusters[1], &scene.second_team).await?;
+    ensure!(left.claims.is_empty(), "{left:?}");
+    reusing["reuseVolumesOf"] = json!(second.installation);
+    let error = refused(scene.client.change(small::INSTALL, reusing).await)?;
+    ensure!(error.has("NO_VOLUMES"), "{error}");
+
+    // The deletion of its application begins the end of an installation as well.
+    let third = small::install(&scene, small::beside(&scene, &old, &first)).await?;
+    end_half_way(&scene, &clusters[1], DELETE_APPLICATION, json!({ "applicationId": first.application })).await?;
+    let input = json!({ "installationId": third.installation, "versionId": new });
+    let error = refused(scene.client.change(upgrade::UPGRADE, input).await)?;
+    ensure!(error.has("BEING_UNINSTALLED"), "{error}");
+    small::uninstall(&scene, &third.installation, false).await
+}
+
+/// Begins to delete, holds the workload of web until that is cancelled, and lets go: web is gone, and base is there.
+async fn end_half_way(scene: &Scene, cluster: &TestCluster, document: &str, input: Json) -> anyhow::Result<()> {
+    let workloads: Api<Deployment> = Api::namespaced(cluster.client().await?, &scene.second_team);
     let hold = async |finalizers: Json| {
         let patch = Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
         workloads.patch("shop-web", &PatchParams::default(), &patch).await.map(drop)
     };
     hold(json!(["ropeway.test/hold"])).await?;
-    let payload = scene.client.change(UNINSTALL, json!({ "installationId": first.installation })).await?;
-    let ending = text(&payload, "/operation/id")?.to_owned();
+    let payload = scene.client.change(document, input).await?;
+    let ending = text(&payload, "/operation/id")?;
     wait_for("a workload that is about to go", async || {
         Ok(workloads.get("shop-web").await?.metadata.deletion_timestamp.map(drop))
     })
     .await?;
-    scene.client.change(CANCEL, json!({ "operationId": ending })).await?;
+    scene.client.change(small::CANCEL, json!({ "operationId": ending })).await?;
     hold(Json::Null).await?;
-    let ended = scene.client.follow(&ending, |_| {}).await?;
+    let ended = scene.client.follow(ending, |_| {}).await?;
     ensure!(ended["state"] != "SUCCEEDED", "{ended}");
-    ensure!(clusters[1].workloads(&scene.second_team).await?.contains_key("shop-base"), "all of it is gone");
-
-    let again = json!({ "recordId": record });
-    for (document, input) in [
-        (upgrade::UPGRADE, input),
-        (rollback::ROLL_BACK, again.clone()),
-        (RETRY_UPGRADE, again),
-        (small::RETRY_OPERATION, json!({ "operationId": installing })),
-    ] {
-        let error = refused(scene.client.change(document, input).await)?;
-        ensure!(error.has("BEING_UNINSTALLED") || error.has("CANNOT_RETRY"), "{document}: {error}");
-    }
-    uninstall(&scene, &first.installation, false).await?;
-
-    // What it was when its end was begun can be taken over all the same.
-    let mut input = small::for_a_new_team(&scene, &new);
-    for (field, value) in [
-        ("newTeam", Json::Null),
-        ("applicationName", Json::Null),
-        ("teamId", json!(first.team)),
-        ("applicationId", json!(first.application)),
-        ("reuseVolumesOf", json!(first.installation)),
-    ] {
-        input[field] = value;
-    }
-    let there = Left::look(&clusters[1], &scene.second_team).await?;
-    ensure!(there.claims.len() == 1, "{there:?}");
-    wait_for("volumes that nothing has", async || {
-        Ok(list(&plan(&scene, &input).await?, "/blockers")?.is_empty().then_some(()))
-    })
-    .await?;
-    small::install(&scene, input).await?;
-    ensure!(Left::look(&clusters[1], &scene.second_team).await? == there);
+    let left = cluster.workloads(&scene.second_team).await?;
+    ensure!(left.keys().eq(["shop-base"]), "{:?} are left", left.keys());
     Ok(())
 }
 
-const CANCEL: &str = "
-    mutation($input: CancelOperationInput!) {
-      cancelOperation(input: $input) { operation { state } errors { code message path } }
+/// Waits until no pod has the volumes any more; the plan.
+async fn free(scene: &Scene, input: &Json) -> anyhow::Result<Json> {
+    wait_for("volumes that nothing has", async || {
+        let plan = plan(scene, input).await?;
+        let blockers = list(&plan, "/blockers")?;
+        ensure!(blockers.iter().all(|one| one["code"] == "VOLUMES_IN_USE"), "{plan}");
+        Ok(blockers.is_empty().then_some(plan))
+    })
+    .await
+}
+
+const DELETE_APPLICATION: &str = "
+    mutation($input: DeleteApplicationInput!) {
+      deleteApplication(input: $input) { operation { id } errors { code message path } }
     }";
 
 const RETRY_UPGRADE: &str = "
@@ -217,13 +230,6 @@ async fn create_template(scene: &Scene, input: Json) -> anyhow::Result<String> {
 async fn plan(scene: &Scene, input: &Json) -> anyhow::Result<Json> {
     let data = scene.client.ask(PLAN_INSTALLATION, json!({ "input": input })).await?;
     Ok(data["planInstallation"].clone())
-}
-
-async fn uninstall(scene: &Scene, installation: &str, delete_volumes: bool) -> anyhow::Result<()> {
-    let input = json!({ "installationId": installation, "deleteVolumes": delete_volumes });
-    let payload = scene.client.change(UNINSTALL, input).await?;
-    scene.follow(&payload, "uninstalling").await?;
-    Ok(())
 }
 
 /// What stays when an installation ends, as it is in a namespace.

@@ -5,7 +5,7 @@ use crate::support::{
     version, with_fresh, with_resources,
 };
 use ropeway_domain::{
-    PublishedValue, Value, VersionContent,
+    PublishedValue, SecretId, Value, VersionContent,
     change::Decision,
     install::{InstallOutcome, install},
     installed::Installed,
@@ -14,6 +14,7 @@ use ropeway_domain::{
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 #[test]
 fn entries_of_a_group_share_one_secret_of_the_greatest_length() {
@@ -65,7 +66,41 @@ fn what_an_ended_installation_left_keeps_its_names_and_its_secrets() {
     let licence = (component_owner(1), "environment/LICENCE".to_owned());
     let again = go(&content, &SuppliedValues::from([(licence, here("new"))]), &left);
     assert_eq!(again.after.components[&key(1)].spec.environment[2].value, here("new"), "what is supplied goes first");
-    assert_eq!(again.warnings, ["the value supplied for environment/LICENCE of Db is another than its volumes know"]);
+    assert_eq!(
+        again.warnings,
+        ["the value supplied for environment/LICENCE of Db takes the place of the one that its volumes know"]
+    );
+}
+
+/// What was at a place goes before what its group had, and the group follows.
+#[test]
+fn a_secret_that_was_changed_here_is_left_as_it_was_changed() {
+    let mut db = component(1, "Db");
+    db.environment = vec![variable("PASSWORD", generated(Some("db")))];
+    let mut left = installed(&content([db.clone()])).after;
+    let changed = Value::Sealed { sealed: SecretId(Uuid::from_u128(77)) };
+    left.components.get_mut(&key(1)).unwrap().spec.environment[0].value = changed.clone();
+    let mut web = component(2, "Web");
+    web.environment = vec![variable("DB_PASSWORD", generated(Some("db")))];
+    let again = go(&content([db, web]), &SuppliedValues::new(), &left).after;
+    for n in [1, 2] {
+        assert_eq!(again.components[&key(n)].spec.environment[0].value, changed);
+    }
+    assert_eq!(again.secret_groups["db"], SecretId(Uuid::from_u128(77)));
+}
+
+/// A version that publishes it openly does not make the volumes forget it.
+#[test]
+fn a_secret_that_was_left_stays_where_the_version_has_a_text_and_is_listed() {
+    let mut db = component(1, "Db");
+    db.environment = vec![variable("PASSWORD", generated(None))];
+    let left = installed(&content([db.clone()])).after;
+    db.environment = vec![variable("PASSWORD", text("open"))];
+    let again = go(&content([db]), &SuppliedValues::new(), &left);
+    let kept = |state: &Installed| state.components[&key(1)].spec.environment[0].value.clone();
+    assert_eq!(kept(&again.after), kept(&left));
+    let line = again.changes.iter().find(|change| change.path == "environment/PASSWORD").unwrap();
+    assert_eq!((line.decision, line.before.as_deref()), (Decision::Keep, Some("(secret)")));
 }
 
 #[test]

@@ -76,7 +76,8 @@ impl ApplicationChange {
 #[Subscription]
 impl ApplicationSubscription {
     /// The state now, then every change in an application: components, installations, records, publications. It ends when
-    /// the application is gone, or may not be seen any more.
+    /// the application is gone, or may not be seen any more. One person follows 100 things at the same time
+    /// (RATE_LIMITED).
     async fn application_changed(
         &self,
         ctx: &Context<'_>,
