@@ -75,6 +75,27 @@ impl Installed {
         self.components.iter().map(|(key, component)| (*key, component.cluster_name.clone())).collect()
     }
 
+    /// What another installation took over of this one, and left again, is as that left it: components and resources by
+    /// their own keys, and with them the values of groups.
+    pub fn had_since(&mut self, later: &Self) {
+        let mut had_some = false;
+        for (key, one) in &mut self.components {
+            if let Some(since) = later.components.get(key).filter(|since| since.own_key == one.own_key) {
+                one.clone_from(since);
+                had_some = true;
+            }
+        }
+        for (key, one) in &mut self.resources {
+            if let Some(since) = later.resources.get(key).filter(|since| since.own_key == one.own_key) {
+                one.clone_from(since);
+                had_some = true;
+            }
+        }
+        if had_some {
+            self.secret_groups.extend(later.secret_groups.clone());
+        }
+    }
+
     /// The own keys of all components and resources.
     pub fn own_keys(&self) -> impl Iterator<Item = Uuid> + '_ {
         let components = self.components.values().map(|component| component.own_key.0);

@@ -5,7 +5,7 @@ use crate::support::{
     version, with_fresh, with_resources,
 };
 use ropeway_domain::{
-    PublishedValue, SecretId, Value, VersionContent,
+    ComponentKey, PublishedValue, SecretId, Value, VersionContent,
     change::Decision,
     install::{InstallOutcome, install},
     installed::Installed,
@@ -87,6 +87,29 @@ fn a_secret_that_was_changed_here_is_left_as_it_was_changed() {
         assert_eq!(again.components[&key(n)].spec.environment[0].value, changed);
     }
     assert_eq!(again.secret_groups["db"], SecretId(Uuid::from_u128(77)));
+}
+
+#[test]
+fn what_another_installation_had_since_is_as_that_left_it() {
+    let mut db = component(1, "Db");
+    db.environment = vec![variable("PASSWORD", generated(Some("db")))];
+    let first = installed(&content([db.clone(), component(2, "Web")])).after;
+    let mut later = go(&content([db]), &SuppliedValues::new(), &first).after;
+    let changed = SecretId(Uuid::from_u128(77));
+    later.components.get_mut(&key(1)).unwrap().spec.environment[0].value = Value::Sealed { sealed: changed };
+    later.secret_groups.insert("db".to_owned(), changed);
+    let mut left = first.clone();
+    left.had_since(&later);
+    assert_eq!(left.components[&key(1)], later.components[&key(1)]);
+    assert_eq!(left.components[&key(2)], first.components[&key(2)], "it was not taken over");
+    assert_eq!(left.secret_groups, later.secret_groups);
+
+    // One beside it has other own keys, and secrets of its own.
+    let mut beside = later.clone();
+    beside.components.get_mut(&key(1)).unwrap().own_key = ComponentKey(Uuid::from_u128(78));
+    let mut left = first.clone();
+    left.had_since(&beside);
+    assert_eq!(left, first);
 }
 
 /// A version that publishes it openly does not make the volumes forget it.

@@ -58,29 +58,9 @@ pub(super) async fn find(
     let later = ended.iter().take_while(|one| one.id != id).filter_map(|one| one.ended_as.as_ref());
     // Oldest first, so that the last word on each is that of the latest.
     for later in later.collect::<Vec<_>>().into_iter().rev() {
-        had_since(&mut left, &later.0);
+        left.had_since(&later.0);
     }
     Ok(left)
-}
-
-/// What another installation had since and left again is as that left it.
-fn had_since(left: &mut Installed, later: &Installed) {
-    let mut is_of_it = false;
-    for (key, one) in &mut left.components {
-        if let Some(since) = later.components.get(key).filter(|since| since.own_key == one.own_key) {
-            one.clone_from(since);
-            is_of_it = true;
-        }
-    }
-    for (key, one) in &mut left.resources {
-        if let Some(since) = later.resources.get(key).filter(|since| since.own_key == one.own_key) {
-            one.clone_from(since);
-            is_of_it = true;
-        }
-    }
-    if is_of_it {
-        left.secret_groups.extend(later.secret_groups.clone());
-    }
 }
 
 fn has_volumes(left: &Installed) -> bool {
